@@ -1,0 +1,189 @@
+"""The service's two calls: one attempt each, over the session that knows the token.
+
+Nothing here retries, waits or follows a redirect, and nothing raises for what the network or the service does: every
+outcome is one of the answers of `engine.ports`. Requests are counted where their headers are handed to the
+connection, for aiohttp repeats a GET by itself when a kept-alive connection turns out to be dead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from orchestrator.api.network import (
+    BREAKS,
+    CONNECT,
+    USER_AGENT,
+    Network,
+    Proxies,
+    is_untrusted,
+    tls_context,
+    what_broke,
+)
+from orchestrator.api.wire import CREATE_PATH, create_answer, request_body, status_answer, status_path
+from orchestrator.engine.ports import Broken, Clock, CreateAnswer, Denied, Invalid, StatusAnswer
+from orchestrator.errors import OrchestratorError
+
+LARGEST_ANSWER = 1024 * 1024
+"""Bytes of an answer that are read, counted after decompression. The documented ones have about a hundred."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What the wire saw of one call."""
+
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    cut: str | None
+    """Why the body is not whole; None if it is."""
+
+
+class LoopClient:
+    """The `ExportApi` over HTTP; an async context manager.
+
+    `base_url` may carry a path prefix. `token` gives the API token; it is called when the client is opened, where its
+    errors pass through, and by `renew_credentials`. Opening raises `JobError` for a CA file or a proxy that can't be used.
+    """
+
+    def __init__(self, base_url: str, *, token: Callable[[], str], network: Network, clock: Clock) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._host = URL(base_url).host or ""
+        self._read_token = token
+        self._token = ""
+        self._network = network
+        self._clock = clock
+        self._proxies: Proxies | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._sent: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._token = self._read_token()
+        self._proxies = Proxies(self._network.proxy)
+        context = tls_context(self._network.ca_file)
+        timeout = self._network.timeout
+        self._session = aiohttp.ClientSession(
+            # How many requests run at once is the engine's decision: a queue in here would hide it.
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT, timeout)),
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+            trace_configs=[self._wiretap()],
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._session is not None, "entered"
+        await self._session.close()
+
+    @property
+    def posts_sent(self) -> int:
+        return self._sent["POST"]
+
+    @property
+    def gets_sent(self) -> int:
+        return self._sent["GET"]
+
+    async def create(self, request: Mapping[str, Any], identity: str | None) -> CreateAnswer:
+        """POSTs an export. See `ExportApi`."""
+        reply = await self._exchange("POST", CREATE_PATH, identity, request_body(request))
+        if not isinstance(reply, _Reply):
+            return reply
+        answer = create_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=self._token)
+        return _explained(answer, reply) if isinstance(answer, Broken) else answer
+
+    async def get(self, report_id: str, identity: str | None) -> StatusAnswer:
+        """GETs a report. See `ExportApi`."""
+        reply = await self._exchange("GET", status_path(report_id), identity)
+        if not isinstance(reply, _Reply):
+            return reply
+        answer = status_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=self._token)
+        return _explained(answer, reply) if isinstance(answer, Broken) else answer
+
+    async def renew_credentials(self) -> bool:
+        """Reads the token again. A source that can't be read now gives no other token."""
+        try:
+            token = self._read_token()
+        except (OrchestratorError, OSError):
+            return False
+        changed = token != self._token
+        self._token = token
+        return changed
+
+    async def _exchange(
+        self, method: str, path: str, identity: str | None, body: bytes | None = None
+    ) -> _Reply | Broken | Denied | Invalid:
+        assert self._session is not None, "entered"
+        assert self._proxies is not None, "entered"
+        # Refused here, for aiohttp would raise, and a line break in a header is a second header.
+        if not self._token.isprintable():
+            return Denied(401, "the token holds line breaks or control characters; nothing was sent")
+        if identity is not None and not identity.isprintable():
+            return Invalid("the user to impersonate holds line breaks or control characters; nothing was sent")
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if identity is not None:
+            headers["X-Impersonate-User"] = identity
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        url = URL(self._base_url + path, encoded=True)
+        arguments: dict[str, Any] = {}
+        if (proxy := self._proxies.for_url(url)) is not None:
+            credentials, arguments = proxy.arguments(url)
+            headers |= credentials
+        attempt = _Attempt()
+        try:
+            response = await self._session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=attempt,
+                **arguments,
+            )
+        except BREAKS as error:
+            return Broken(what_broke(error, self._host), sent=attempt.sent, trusted=not is_untrusted(error))
+        try:
+            received, cut = await self._read(response)
+        finally:
+            response.release()  # a body that was not read to its end closes the connection
+        return _Reply(response.status, response.headers, received, cut)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+        body = bytearray()
+        try:
+            while block := await response.content.readany():
+                body += block
+                if len(body) > LARGEST_ANSWER:
+                    return bytes(body[:LARGEST_ANSWER]), "the answer is longer than 1 MiB"
+        except BREAKS as error:
+            return bytes(body), what_broke(error, self._host)
+        return bytes(body), None
+
+    def _wiretap(self) -> aiohttp.TraceConfig:
+        async def sent(
+            _session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+        ) -> None:
+            self._sent[params.method] += 1
+            context.trace_request_ctx.sent = True
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(sent)
+        return trace
+
+
+def _explained(answer: Broken, reply: _Reply) -> Broken:
+    return answer if reply.cut is None else replace(answer, detail=f"{answer.detail} ({reply.cut})")

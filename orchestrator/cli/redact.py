@@ -1,0 +1,101 @@
+"""Keeps secrets, and whatever a terminal would obey, out of text that is about to be written.
+
+Three nets, each of which would do alone in most cases: the known secrets in every common disguise, the queries of URLs
+(a signed URL is a secret by its query), and whatever an `Authorization` header carries.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from orchestrator.progress.words import printable
+
+REDACTED = "[redacted]"
+
+_TOLERANT_FROM = 8
+"""From this length on a secret is found even when blanks or line breaks were put between its characters."""
+
+_SECRET_NAMES = re.compile(r"(?i)^(proxy-)?authorization$|^(set-)?cookie$|^x-api-key$|token$|password$|^secret$")
+# In this order: the user part of a URL, its query, the query of a percent-encoded one, headers, a signed URL's parameters.
+_PATTERNS = (
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>@]+@", re.IGNORECASE), rf"\1{REDACTED}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE), r"\1"),
+    (re.compile(r"(https?%3a%2f%2f(?:(?!%3f)[^\s\"'<>])*)%3f[^\s\"'<>]*", re.IGNORECASE), r"\1"),
+    (
+        re.compile(
+            r"(\bauthorization(?:\\?[\"']\s*[:=,]|\s*[:=])\s*(?:b(?=[\"']))?\\?[\"']?)"
+            r"(?:(?:bearer|basic)\s+)?[^\s\"',;)}\]\\]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{REDACTED}",
+    ),
+    (re.compile(r"\b(bearer)\s+[^\s\"',;)}\]]+", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\b(signature|policy|key-pair-id)=[^\s&\"'<>]+", re.IGNORECASE), rf"\1={REDACTED}"),
+)
+
+
+class Redactor:
+    """Cleans text and values. `secrets` are those known to this process: tokens, passwords of proxies."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets for form in _forms(secret.strip())}
+        # The longest first: a form that holds another one must go as a whole.
+        ordered = sorted(forms, key=lambda form: (-len(form), form))
+        self._known = re.compile("|".join(map(_spelling, ordered))) if ordered else None
+
+    def text(self, text: str, *, lines: bool = False) -> str:
+        """`text` without secrets and without what a terminal obeys; `lines` keeps line feeds and tabs."""
+        # Secrets go first: what is printable may have lost the very blanks and escapes by which they are known.
+        text = self._known.sub(REDACTED, text) if self._known else text
+        text = printable(text, lines=lines)
+        text = self._known.sub(REDACTED, text) if self._known else text
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """The same for whatever a log line may carry, brought down to what JSON knows, so that no `repr` comes after."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self.field(str(name), inner) for name, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(inner) for inner in value]
+        return self.text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+    def field(self, name: str, value: Any) -> Any:
+        """The value of a field whose very name may say that it is a secret."""
+        return REDACTED if _SECRET_NAMES.search(name) and value is not None else self.value(value)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as headers, URLs, JSON, `repr` and base64 spell it."""
+    if not secret:
+        return
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield repr(secret)[1:-1]
+    for quoted in (quote(secret), quote(secret, safe=""), quote_plus(secret)):
+        yield quoted
+        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
+    raw = secret.encode()
+    yield binascii.hexlify(raw).decode()
+    for before in range(3):
+        # Inside a longer base64 text (`user:secret`) the secret begins at any of three places; what its neighbours
+        # share a character with is cut off.
+        coded = base64.b64encode(b"\0" * before + raw)
+        inner = coded.rstrip(b"=")[(0, 2, 3)[before] : len(coded.rstrip(b"=")) - (1 if coded.endswith(b"=") else 0)]
+        if len(inner) >= _TOLERANT_FROM:
+            yield inner.decode()
+            yield inner.translate(bytes.maketrans(b"+/", b"-_")).decode()
+
+
+def _spelling(form: str) -> str:
+    gap = r"(?:\s|\\n)*" if len(form) >= _TOLERANT_FROM else ""
+    return gap.join(map(re.escape, form))

@@ -1,0 +1,115 @@
+"""The check of a JSON body while it streams by: one complete array of row objects, its rows counted.
+
+`JsonScanner` alone would do. But orjson is several times as fast, so whole rows are cut from the stream in pieces of
+64 KiB and given to orjson as arrays of their own; the scanner goes past what orjson accepted. A cut is only a guess (the
+last thing that looks like the seam of two rows), and a wrong guess is harmless: a prefix that ends within a string or
+a nested value is no valid JSON once `]` is put behind it, so orjson refuses it and the cut moves to the left. What orjson
+refuses after some tries is not judged by it: the scanner reads on from the same byte. So the verdict and its words are
+always the scanner's, and orjson's limits (surrogates, huge numbers) cost time only.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from orchestrator.content.json_scanner import JsonScanner
+from orchestrator.content.sniff import HEAD, mistaken
+
+PIECE = 64 * 1024
+"""Larger pieces are slower: their rows wake the garbage collector."""
+
+_TRIES = 4
+_LONGEST_DETOUR = 16 * PIECE
+_LEAD = re.compile(rb"[ \t\n\r]*+")
+_BOM = b"\xef\xbb\xbf"
+_ROW_HEAD = re.compile(rb'[ \t\n\r]*+\{[ \t\n\r]*+"[^"\\]{1,200}"')
+
+
+class JsonRows:
+    """Feed it the body, then ask `finish` for the number of rows. After an error it is not to be used again.
+
+    A UTF-8 byte order mark is tolerated (RFC 8259, section 8.1, allows that). Of strictness and limits: see
+    `json_scanner`.
+    """
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._skipped = 0
+        self._scanner: JsonScanner | None = None
+        self._detour = 0
+        self._next_detour = PIECE
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes. Raises `ContentError` as soon as the body can't be right any more."""
+        self._pending += data
+        scanner = self._scanner or self._begin(last=False)
+        if scanner:
+            self._advance(scanner)
+
+    def finish(self) -> int:
+        """The number of rows. Raises `ContentError` unless the body was whole."""
+        scanner = self._scanner or self._begin(last=True)
+        assert scanner is not None
+        scanner.feed(bytes(self._pending))
+        scanner.finish()
+        return scanner.rows
+
+    def _begin(self, *, last: bool) -> JsonScanner | None:
+        """Finds the opening `[`; None while too little is there to say what the body is."""
+        pending = self._pending
+        lead = len(_BOM) if not self._skipped and pending.startswith(_BOM) else 0
+        lead = _past_space(pending, lead)
+        if pending[lead : lead + 1] == b"[":
+            self._scanner = JsonScanner(self._skipped + lead + 1)
+            del pending[: lead + 1]
+        elif last or len(pending) - lead >= HEAD:
+            raise mistaken(bytes(pending[lead : lead + HEAD]), "a JSON array of rows")
+        else:
+            del pending[:lead]
+            self._skipped += lead
+        return self._scanner
+
+    def _advance(self, scanner: JsonScanner) -> None:
+        while len(self._pending) >= PIECE:
+            if self._detour <= 0 and scanner.between_rows:
+                if self._cut_piece(scanner):
+                    self._next_detour = PIECE
+                    continue
+                # Most likely the rows that follow are of the same kind, so each failure makes the next try rarer.
+                self._detour = self._next_detour
+                self._next_detour = min(2 * self._next_detour, _LONGEST_DETOUR)
+            taken = scanner.feed(bytes(self._pending[:PIECE]), to_next_row=self._detour <= 0)
+            del self._pending[:taken]
+            self._detour -= taken
+
+    def _cut_piece(self, scanner: JsonScanner) -> bool:
+        """Lets orjson check as many rows as it can of one piece. False if it accepts none."""
+        pending = self._pending
+        seams = [b"},"]
+        if head := _ROW_HEAD.match(pending):
+            # Rows mostly begin alike and nested objects otherwise: the row at hand shows what the next seam looks like.
+            seams.insert(0, b"}," + head[0])
+        for seam in seams:
+            end = PIECE
+            for _ in range(_TRIES):
+                cut = pending.rfind(seam, 0, end) + 1
+                if not cut:
+                    break
+                try:
+                    rows = orjson.loads(b"[" + pending[:cut] + b"]")
+                except orjson.JSONDecodeError:
+                    end = cut + len(seam) - 2
+                    continue
+                if set(map(type, rows)) != {dict}:
+                    return False
+                del pending[: cut + 1]
+                scanner.skip(cut + 1, len(rows))
+                return True
+        return False
+
+
+def _past_space(data: bytearray, at: int) -> int:
+    found = _LEAD.match(data, at)
+    return found.end() if found else at

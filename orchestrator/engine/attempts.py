@@ -1,0 +1,316 @@
+"""One attempt each: a POST, a GET, a download, a rename. Each ends in a fact for `step`.
+
+An attempt asks a neighbour once, tells the hosts' health what came of it, and translates the answer. It decides nothing
+about the export; what concerns the whole run (the account is refused, a host can't be trusted) it hands to `halt`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import BinaryIO
+
+import anyio
+
+from orchestrator.engine.choose import Ref
+from orchestrator.engine.events import BytesReceived, Paused, RequestSent
+from orchestrator.engine.health import Streak
+from orchestrator.engine.policy import Policy
+from orchestrator.engine.ports import (
+    Accepted,
+    Account,
+    Broken,
+    Clock,
+    Contents,
+    CreateAnswer,
+    Denied,
+    Digest,
+    ExportApi,
+    FileBroken,
+    FileRefused,
+    Files,
+    NotFound,
+    Observer,
+    Status,
+    StatusAnswer,
+    Storage,
+    Throttled,
+)
+from orchestrator.engine.spending import Spending
+from orchestrator.engine.states import File, Part, Record
+from orchestrator.engine.step import (
+    Asked,
+    Fact,
+    Fetch,
+    FetchBroke,
+    Fetched,
+    FetchWrong,
+    Live,
+    NotPosted,
+    NotThere,
+    Placed,
+    Posted,
+    UrlDied,
+)
+from orchestrator.engine.transfer import Transfers
+from orchestrator.errors import ContentError, OrchestratorError, RefusedError, UnreachableError
+
+POST_GRACE = 4.0
+"""Seconds for which a parking run waits for the answer of a POST that is already sent."""
+STRANGERS = 3
+"""Reports of an earlier run, all unknown to the service, from which the account itself is doubted."""
+
+
+class Attempts:
+    def __init__(
+        self,
+        *,
+        api: ExportApi,
+        files: Files,
+        storage: Storage,
+        contents: Contents,
+        account: Account,
+        clock: Clock,
+        observer: Observer,
+        policy: Policy,
+        spending: Spending,
+        random: random.Random,
+        halt: Callable[[OrchestratorError], None],
+        park: Callable[[str], None],
+    ) -> None:
+        self._api = api
+        self._storage = storage
+        self._contents = contents
+        self._account = account
+        self._clock = clock
+        self._observer = observer
+        self._policy = policy
+        self._spending = spending
+        self._random = random
+        self._halt = halt
+        self._park = park
+        self._transfers = Transfers(files, storage, contents)
+        self._posting: set[anyio.CancelScope] = set()
+        self._parking = False
+        self._accepted: set[str | None] = set()
+        self._token_generation = 0
+        self._renewing = anyio.Lock()
+        self._unnamed_pauses = 0
+        self._verified_here: set[Ref] = set()
+        self._strangers: set[str] = set()
+        self._acquainted = False
+        self.throttled = 0
+        self.posts: dict[str, int] = {}
+        self.polls: dict[str, int] = {}
+
+    # ------------------------------------------------------------------------------------------------------ create
+
+    async def create(self, ref: Ref, record: Record, live: Live) -> Fact:
+        """Sends the POST whose intent is durable."""
+        now = self._clock.now()
+        if self._parking or self._spending.rate.closed_until > now:
+            self._spending.rate.release()
+            return NotPosted("not sent: the run parks" if self._parking else "not sent: the service asked for silence")
+        self._spending.rate.sent(now)
+        self._observer.tell(RequestSent(now, "create", record.key))
+        self.posts[record.key] = self.posts.get(record.key, 0) + 1
+        generation = self._token_generation
+        answer: CreateAnswer = Broken("the run was parked before the answer came")
+        with anyio.CancelScope() as scope:
+            self._posting.add(scope)
+            try:
+                answer = await self._api.create(record.parts[ref[1]].request, record.impersonate)
+            finally:
+                self._posting.discard(scope)
+        if isinstance(answer, Accepted):
+            self._accepted.add(record.impersonate)
+        streak = await self._judge(answer, live.posting)
+        if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
+            return NotPosted(answer.detail)
+        return Posted(answer, streak)
+
+    # -------------------------------------------------------------------------------------------------------- poll
+
+    async def poll(self, report_id: str, record: Record, live: Live, *, resumed: bool) -> Fact:
+        now = self._clock.now()
+        if self._spending.rate.closed_until > now:
+            self._spending.rate.release()
+            return Asked(report_id, Throttled(None, "not sent: the service asked for silence"))
+        self._spending.rate.sent(now)
+        self._observer.tell(RequestSent(now, "poll", record.key))
+        self.polls[record.key] = self.polls.get(record.key, 0) + 1
+        generation = self._token_generation
+        answer = await self._api.get(report_id, record.impersonate)
+        if isinstance(answer, Status):
+            self._accepted.add(record.impersonate)
+        streak = await self._judge(answer, live.asking)
+        if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
+            return Asked(report_id, Throttled(None, answer.detail))
+        if resumed:
+            self._get_acquainted(report_id, answer)
+        return Asked(report_id, answer, streak)
+
+    def _get_acquainted(self, report_id: str, answer: StatusAnswer) -> None:
+        """Reports of earlier runs that the service all does not know: it is another account, rather than all gone."""
+        if isinstance(answer, NotFound):
+            self._strangers.add(report_id)
+            if not self._acquainted and len(self._strangers) >= STRANGERS:
+                self._halt(
+                    RefusedError(
+                        "the service knows none of the reports that earlier runs of this job created",
+                        code="account.other",
+                        hint="Are api.base_url, api.token and api.impersonate those of the earlier runs? If they are, run "
+                        "with --only all, or remove the state folder: then everything is created anew.",
+                    )
+                )
+        elif isinstance(answer, Status):
+            self._acquainted = True
+
+    # ------------------------------------------------------------------------------------------- what answers mean
+
+    async def _judge(self, answer: CreateAnswer | StatusAnswer, streak: Streak | None) -> Streak | None:
+        """Tells the API host's health of an answer. The streak of failures that it continues, or None if it ends one."""
+        now = self._clock.now()
+        match answer:
+            case Broken(detail, _, trusted):
+                streak = self._spending.badly("api", streak, now, detail)
+                if not trusted:
+                    self._halt(UnreachableError(detail, code="host.untrusted", hint=_UNTRUSTED))
+                return streak
+            case Throttled(wait, detail, unavailable):
+                self.throttled += not unavailable
+                await self._pause(wait, detail, now)
+                if unavailable:
+                    return self._spending.badly("api", streak, now, detail)
+            case _:
+                self._unnamed_pauses = 0
+        self._spending.well("api", now)
+        return None
+
+    async def _pause(self, wait: float | None, detail: str, now: float) -> None:
+        """Closes the gate for everybody. A `Retry-After` is never shortened; jitter only lengthens."""
+        if wait is None:
+            self._unnamed_pauses += 1
+            wait = min(self._policy.retry.max, self._policy.retry.base * 2.0 ** min(self._unnamed_pauses, 64))
+        else:
+            self._unnamed_pauses = 0
+        until = now + wait + self._random.random() * min(1.0, wait / 10)
+        if until <= self._spending.rate.closed_until:
+            return
+        self._spending.rate.close(until)
+        self._observer.tell(Paused(now, until, detail))
+        await self._account.pause(until)
+        if wait > self._policy.limits.longest_pause:
+            self._park(f"the service asks for a pause of {math.ceil(wait)} s, longer than limits.longest_pause")
+
+    async def _concerns_all(self, denied: Denied, identity: str | None, generation: int) -> bool:
+        """Whether a refusal is not this export's own: the token was renewed, or the account is refused and the run halted."""
+        if denied.status == 403 and identity in self._accepted:
+            return False
+        if denied.status == 401:
+            async with self._renewing:
+                if generation < self._token_generation:
+                    return True
+                if await self._api.renew_credentials():
+                    self._token_generation += 1
+                    return True
+        code, hint = _REFUSALS[denied.status]
+        who = f" (impersonating {identity})" if identity and denied.status == 403 else ""
+        self._halt(
+            RefusedError(
+                f"the service refused the account: HTTP {denied.status}{who}: {denied.detail}", code=code, hint=hint
+            )
+        )
+        return True
+
+    # ------------------------------------------------------------------------------------------------------- fetch
+
+    async def fetch(self, ref: Ref, want: Fetch, record: Record, live: Live) -> Fact:
+        now = self._clock.now()
+        self._observer.tell(RequestSent(now, "fetch", record.key))
+        kind = str(record.parts[ref[1]].request["resultFormat"]).lower()
+
+        def progress(received: int, total: int | None) -> None:
+            self._observer.tell(BytesReceived(self._clock.now(), record.key, received, total))
+
+        try:
+            digest, temp = await self._transfers.fetch(ref, want.url, kind, progress)
+        except FileRefused as refused:
+            self._spending.well("files", self._clock.now())
+            return UrlDied(refused.status)
+        except FileBroken as broken:
+            detail = str(broken)
+            if not broken.trusted:
+                self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
+            if broken.wait:
+                self._spending.close_files(self._clock.now() + broken.wait)
+            streak = self._spending.badly("files", live.fetching, self._clock.now(), detail)
+            return FetchBroke(detail, streak, broken.wait)
+        except ContentError as wrong:
+            self._spending.well("files", self._clock.now())
+            return FetchWrong(want.report_id, wrong.code, wrong.message)
+        self._spending.well("files", self._clock.now())
+        self._verified_here.add(ref)
+        return Fetched(want.report_id, digest, temp)
+
+    # ------------------------------------------------------------------------------------------------------- place
+
+    async def place(self, ref: Ref, part: Part) -> Fact:
+        """Brings verified bytes to their final name; after a crash it first finds out where they are."""
+        file = part.file
+        assert file is not None, "a verified part has a file"
+        assert file.temp is not None, "a verified file has a temporary name"
+        read = self._reader(part)
+        if ref in self._verified_here or _same(await self._storage.inspect_temp(file.temp, read), file):
+            await self._storage.place(file.temp, file.path)
+            return Placed()
+        if _same(await self._storage.inspect(file.path, read), file):
+            return Placed()
+        await self._storage.discard(file.temp)
+        return NotThere()
+
+    async def holds(self, path: str, part: Part) -> bool:
+        """Whether the file that the part has stored is what lies at `path`."""
+        return _same(await self._storage.inspect(path, self._reader(part)), part.stored)
+
+    def _reader(self, part: Part) -> Callable[[BinaryIO], Digest | None]:
+        read = self._contents.digest(str(part.request["resultFormat"]).lower())
+
+        def attempt(file: BinaryIO) -> Digest | None:
+            try:
+                return read(file)
+            except ContentError:
+                return None  # whatever lies there is not the file
+
+        return attempt
+
+    # --------------------------------------------------------------------------------------------------------- end
+
+    def wind_up(self) -> None:
+        """The run parks: no POST is sent any more, and those under way get a last few seconds."""
+        self._parking = True
+        for scope in self._posting:
+            scope.deadline = anyio.current_time() + POST_GRACE
+
+    async def close(self) -> None:
+        await self._transfers.close()
+
+
+def _same(digest: Digest | None, file: File | None) -> bool:
+    return digest is not None and file is not None and digest.sha256 == file.sha256
+
+
+_UNTRUSTED = "Check api.base_url, the proxy and the certificates (network.ca_file); nothing is sent to a host that can't be trusted."
+_UNTRUSTED_FILES = (
+    "The file host must be https on a public address with a valid certificate; if yours is on a private address on "
+    "purpose, set api.allow_private: true."
+)
+_REFUSALS = {
+    401: ("account.token", "Make a new token in Loop's settings and put it where api.token refers to."),
+    403: (
+        "account.forbidden",
+        "The token's user may not use exports (a paid plan is needed), or may not impersonate this user.",
+    ),
+    451: ("account.unverified", "Verify the account in Loop, then run again."),
+}

@@ -1,0 +1,99 @@
+"""What the engine tells while it works: frozen facts. Progress, log, report and tests all read these.
+
+They are for people and pictures; the journal's events (`states.py`) are what later runs go on from. None holds a
+secret. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.engine.states import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The root of all of them."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Told):
+    job: str
+    run_id: str
+    todo: int
+    """Exports that this run has work with."""
+    skipped: int
+    """Exports of the plan that need nothing now."""
+    unfinished_limit: int
+    downloads_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportChanged(Told):
+    """An export's record changed; `event` is the kind of the journal event that did it."""
+
+    record: Record
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent(Told):
+    """`kind` is `create`, `poll` or `fetch`."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReceived(Told):
+    key: str
+    received: int
+    """Bytes of this export's file so far, as sent by the host."""
+    total: int | None
+    """As announced; None if the host did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled(Told):
+    """Something went wrong that will be tried again."""
+
+    key: str
+    code: str
+    message: str
+    again_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Told):
+    """The service asked for silence."""
+
+    until: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutageBegan(Told):
+    """`host` (`api` or `files`) answers nobody."""
+
+    host: str
+    detail: str
+    gives_up_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageEnded(Told):
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parking(Told):
+    """No new request is started any more; what is under way is given a few seconds."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Told):
+    outcome: str

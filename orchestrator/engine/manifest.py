@@ -1,0 +1,119 @@
+"""Records to manifest entries and back. Pure.
+
+The manifest says what is stored and stands beside the data; the journal says what happened. Where one of them is older
+(a cache restored beside newer data, a kill before the manifest was written), the union counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.engine.ports import Manifest
+from orchestrator.engine.states import Adopted, Event, File, Moved, Planned, Record, State
+from orchestrator.errors import StorageError
+
+
+def rfc3339(at: float) -> str:
+    """Seconds since the epoch as `2026-11-23T12:00:00.123Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def build(job: str, records: Iterable[Record]) -> Manifest:
+    """The manifest of everything that is stored."""
+    return Manifest(job, tuple(entry(record) for record in records if record.stored is not None))
+
+
+def entry(record: Record) -> dict[str, Any]:
+    """A stored export as the manifest tells it; `request` is the body exactly as it was POSTed."""
+    files = record.stored
+    assert files is not None, "only stored exports are in the manifest"
+    rows = [file.rows for file in files]
+    return {
+        "key": record.key,
+        "coordinates": dict(record.coordinates),
+        "path": files[0].path,
+        "bytes": sum(file.bytes for file in files),
+        "sha256": files[0].sha256,
+        "rows": None if None in rows else sum(row for row in rows if row is not None),
+        "report_ids": [file.report_id for file in files],
+        "request": dict(record.parts[0].request),
+        "impersonate": record.impersonate,
+        "window": {"start": record.window[0], "end": record.window[1]},
+        "exported_at": rfc3339(min(file.exported_at for file in files)),
+        "stored_at": rfc3339(
+            max(part.stored_at or file.exported_at for part, file in zip(record.parts, files, strict=True))
+        ),
+        "partial": any(file.partial for file in files),
+        "parts": [
+            {
+                "request": dict(part.request),
+                "report_id": file.report_id,
+                "path": file.path,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "rows": file.rows,
+                "exported_at": rfc3339(file.exported_at),
+            }
+            for part, file in zip(record.parts, files, strict=True)
+        ],
+    }
+
+
+def adoptions(
+    manifest: Manifest, records: Mapping[str, Record], sizes: Mapping[str, int | None]
+) -> Iterator[tuple[Event, ...]]:
+    """The events by which the journal learns what the manifest knows better, an export at a time.
+
+    `sizes` has the size of the file at every path of the manifest and of the journal's stored files. Raises
+    `StorageError` for an entry that can't be understood.
+    """
+    for stored in manifest.exports:
+        try:
+            yield from _adoption(stored, records.get(stored["key"]), sizes)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise StorageError(
+                f"manifest.json has an entry that can't be understood ({type(error).__name__} at {error})",
+                code="storage.manifest",
+                hint="Restore manifest.json from a backup, or move it aside: what the journal knows is written anew.",
+            ) from None
+
+
+def _adoption(
+    stored: Mapping[str, Any], record: Record | None, sizes: Mapping[str, int | None]
+) -> Iterator[tuple[Event, ...]]:
+    key, path, size = stored["key"], stored["path"], stored["bytes"]
+    at = _seconds(stored["stored_at"])
+    there = sizes.get(path) == size
+    known = record.parts[0] if record is not None else None
+    if known is not None and known.stored is not None and known.stored.sha256 == stored["sha256"]:
+        if known.state is State.STORED and known.stored.path != path and there and sizes.get(known.stored.path) != size:
+            yield (Moved(key, at, path=path),)
+        return
+    if known is not None and not (there and (known.stored_at is None or known.stored_at < at)):
+        return
+    window = (stored["window"]["start"], stored["window"]["end"])
+    file = File(
+        report_id=stored["parts"][0]["report_id"],
+        bytes=size,
+        sha256=stored["sha256"],
+        rows=stored["rows"],
+        exported_at=_seconds(stored["exported_at"]),
+        partial=stored["partial"],
+        path=path,
+    )
+    planned = Planned(
+        key,
+        at,
+        coordinates=stored["coordinates"],
+        path=path,
+        impersonate=stored["impersonate"],
+        window=window,
+        requests=tuple(part["request"] for part in stored["parts"]),
+    )
+    yield (planned, Adopted(key, at, file=file))
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,356 @@
+"""The engine's neighbours, as protocols. Their docstrings are contracts: `tests/contract/` holds every implementation to them.
+
+Each call that reaches the outside makes exactly one attempt. Whether it is made again is the engine's decision, never a
+neighbour's. Errors that are part of a contract are values or errors named here; anything else that comes out of a
+neighbour is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from orchestrator.engine.events import Told
+from orchestrator.engine.states import Event, Record
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch that never step back or jump within one process.
+
+        The wall clock is read once, at the start; from then on the monotonic clock carries it. Another process may
+        have had another idea of the time: nothing may trust a difference between two processes' times blindly.
+        """
+
+
+class Observer(Protocol):
+    def tell(self, told: Told) -> None:
+        """Hears what the engine does. Must return at once and must not raise."""
+
+
+# ------------------------------------------------------------------------------------------------------- the service
+
+
+class SignedUrl:
+    """A URL that is a secret: whoever has it has the file. `str`, `repr` and `format` show scheme, host and path only."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, url: str) -> None:
+        self._secret = url
+
+    def reveal(self) -> str:
+        """The URL as it was given, for the one request that needs it."""
+        return self._secret
+
+    def __str__(self) -> str:
+        return self._secret.partition("?")[0].partition("#")[0]
+
+    def __repr__(self) -> str:
+        return f"SignedUrl({str(self)!r})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a signed URL is not to be written anywhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The service created an export. `status` is what it said of it; it proves nothing."""
+
+    report_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An answer about a report: the status as the service spells it, and the URL if it gave one."""
+
+    status: str
+    url: SignedUrl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """404: the report id is unknown, or gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """429, or 503 with `Retry-After`: nothing was done. `wait` is in seconds from now, never negative; None if the
+    service named no time. `unavailable` marks the 503: the host is alive but serves nobody.
+    """
+
+    wait: float | None
+    detail: str
+    unavailable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """401, 403 or 451: the account, or this call, is refused. `status` is the HTTP status."""
+
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """400: the request itself is at fault. `detail` holds the service's own words, cleaned and shortened."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No answer that can be used: 5xx, reset, timeout, an answer that is not what it should be.
+
+    `sent`: the request may have reached the service (false only if no connection ever opened).
+    `trusted`: false if the host may not be the one it should be (a TLS error, an answer that redirects).
+    """
+
+    detail: str
+    sent: bool = True
+    trusted: bool = True
+
+
+CreateAnswer = Accepted | Throttled | Denied | Invalid | Broken
+StatusAnswer = Status | NotFound | Throttled | Denied | Broken
+# A 400 to a bare report id is no fault of ours: the call's answer is then `Broken`.
+
+
+class ExportApi(Protocol):
+    """The service's two calls. `identity` is the user on whose behalf the call is made, or None.
+
+    Neither raises for anything that the network or the service does. A cancelled call may have reached the service.
+    The counters are of requests that really went out, hidden repetitions of the HTTP library included.
+    """
+
+    @property
+    def posts_sent(self) -> int: ...
+
+    @property
+    def gets_sent(self) -> int: ...
+
+    async def create(self, request: Mapping[str, Any], identity: str | None) -> CreateAnswer: ...
+
+    async def get(self, report_id: str, identity: str | None) -> StatusAnswer: ...
+
+    async def renew_credentials(self) -> bool:
+        """Reads the token's source once more; true if the token is another one now."""
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+
+
+class FileRefused(Exception):
+    """The file host refuses this URL (403, 404, 410 …): it has died. `status` is the HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the file host answered {status}")
+        self.status = status
+
+
+class FileBroken(Exception):
+    """The transfer broke: cut, reset, too slow, 5xx. What was received so far may be gone on from.
+
+    `trusted`: as in `Broken`; an address that file hosts must not have counts as not trusted.
+    `wait`: what a `Retry-After` asked for, in seconds. `reached`: the host answered at all.
+    """
+
+    def __init__(self, detail: str, *, trusted: bool = True, wait: float | None = None, reached: bool = False) -> None:
+        super().__init__(detail)
+        self.trusted = trusted
+        self.wait = wait
+        self.reached = reached
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An open answer of the file host."""
+
+    offset: int
+    """Where its first byte belongs: the offset asked for if the host resumed (and proved that the file is the same), else 0."""
+    length: int | None
+    """Bytes that `blocks` will give, None if the host did not say (chunked)."""
+    encoding: str | None
+    """`Content-Encoding`, lower case; None for identity."""
+    content_type: str | None
+    validator: str | None
+    """A strong ETag by which a later call may resume; None if there is none."""
+    blocks: AsyncIterator[bytes]
+    """The bytes as sent, undecoded. Raises `FileBroken` unless they arrive exactly as announced: a body with neither
+    a length nor chunks is refused before its first byte, for its end can't be told from a cut."""
+
+
+class Files(Protocol):
+    def open(
+        self, url: SignedUrl, *, offset: int = 0, validator: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """One GET of a signed URL, without credentials, the URL sent as it was given.
+
+        With `offset` and `validator` it asks for the rest only (`Range`, `If-Range`). Raises `FileRefused`, `FileBroken`.
+        """
+
+
+# ----------------------------------------------------------------------------------------------------------- content
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a whole, checked file holds. `rows` is None for a workbook that was not counted."""
+
+    bytes: int
+    sha256: str
+    rows: int | None
+
+
+class Checker(Protocol):
+    """Checks one body while it passes through."""
+
+    @property
+    def resumable(self) -> bool:
+        """After a cut, feeding may go on at the byte where it stopped."""
+
+    @property
+    def inspect(self) -> Callable[[BinaryIO], int | None] | None:
+        """What must still be looked at in the finished file: gives its rows, raises `ContentError`."""
+
+    def feed(self, raw: bytes) -> Iterable[bytes]:
+        """Takes bytes as received, gives the decoded bytes to store. Raises `ContentError`."""
+
+    def finish(self) -> Digest:
+        """The body is whole. Raises `ContentError` if its content is not."""
+
+
+class Contents(Protocol):
+    def checker(self, format: str, encoding: str | None, content_type: str | None) -> Checker:  # noqa: A002  the job file's word
+        """A checker for one body of `format` (`json` or `xlsx`). Raises `ContentError` for what can't be taken at all."""
+
+    def digest(self, format: str) -> Callable[[BinaryIO], Digest]:  # noqa: A002  the job file's word
+        """Reads a whole stored file again with the same checks. The function raises `ContentError`."""
+
+
+# ----------------------------------------------------------------------------------------------------------- storage
+
+
+class Writer(Protocol):
+    """A temporary file that is being written, known to nobody but the storage under `temp`."""
+
+    @property
+    def temp(self) -> str: ...
+
+    async def write(self, data: bytes) -> None:
+        """Appends. Small pieces are gathered into blocks; bytes may wait in memory until `finish`."""
+
+    async def restart(self) -> None:
+        """Forgets everything written."""
+
+    async def finish(self) -> None:
+        """Everything written is durable under the temporary name when this returns."""
+
+    async def close(self) -> None:
+        """Gives the handle back, whatever state the file is in, after any write still under way has ended."""
+
+
+class Storage(Protocol):
+    """Where the files go. Paths are relative, with `/`. Every call raises `StorageError` if the place refuses."""
+
+    async def create(self) -> Writer:
+        """A new temporary file with a name that nobody else uses."""
+
+    async def place(self, temp: str, path: str) -> None:
+        """Makes a finished temporary file appear at `path`, whole or not at all, durable when this returns.
+
+        Replaces what is there. Folders are made. A symlink in the way is refused.
+        """
+
+    async def move(self, source: str, target: str, *, replace: bool = False) -> None:
+        """Renames a stored file, durable when this returns.
+
+        Refuses to replace another file (`StorageError`) unless `replace` says so.
+        """
+
+    async def size(self, path: str) -> int | None:
+        """The size of the stored file in bytes; None if there is none."""
+
+    async def sizes(self, paths: Sequence[str]) -> list[int | None]:
+        """`size` of many, in one go."""
+
+    async def inspect(self, path: str, look: Callable[[BinaryIO], T]) -> T | None:
+        """What `look` makes of the stored file, read on a thread of the storage's own; None if there is none."""
+
+    async def inspect_temp(self, temp: str, look: Callable[[BinaryIO], T]) -> T | None:
+        """The same for a temporary file."""
+
+    async def discard(self, temp: str) -> None:
+        """Removes a temporary file; it is no error if there is none."""
+
+    async def sweep(self, keep: frozenset[str]) -> None:
+        """Removes all temporary files but those named. Only while the job's lock is held."""
+
+    async def read_manifest(self) -> Manifest | None:
+        """The manifest as last written; None if there is none. Raises `StorageError` if it can't be understood."""
+
+    async def write_manifest(self, manifest: Manifest) -> None:
+        """Replaces the manifest, whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is stored, as `manifest.json` tells it: the job's name and a JSON object an export (see `engine/manifest.py`)."""
+
+    job: str
+    exports: tuple[Mapping[str, Any], ...] = ()
+
+
+# ----------------------------------------------------------------------------------------------------------- journal
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the journal knows when it is opened."""
+
+    records: Mapping[str, Record] = field(default_factory=dict)
+    last_run: Mapping[str, Any] | None = None
+    """The report of the last run that ended in its own words (`orchestrator.run/1`), or None."""
+
+
+class Journal(Protocol):
+    """The durable record. Only one process writes it at a time: the one that holds the job's lock."""
+
+    async def open(self) -> Snapshot:
+        """Raises `JournalError` if a newer version wrote it or its place can't be used."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Durable when it returns; all of `events` or none. Many callers' events may share one commit.
+
+        Raises `LeaseLostError` when somebody else has taken the journal over, `StorageError` when its disk refuses,
+        `IllegalMove` for what the table of states does not allow (nothing is written then). A caller that is
+        cancelled while it waits may or may not find its events written: they are never written in part.
+        """
+
+    async def finish_run(self, report: Mapping[str, Any]) -> None:
+        """Keeps a run's report."""
+
+    async def close(self) -> None:
+        """Leaves the journal as one file. No call may follow."""
+
+
+class Account(Protocol):
+    """What is known of an account on a host. It outlives jobs, and jobs share it."""
+
+    async def paused_until(self) -> float:
+        """Until when the service asked for silence (seconds since the epoch, this process's clock); 0 if it did not."""
+
+    async def pause(self, until: float) -> None:
+        """The service asks for silence. Durable when it returns; a later call never shortens an earlier one."""
+
+    async def durations(self) -> tuple[float, ...]:
+        """Seconds from creation to completion of the latest exports, oldest first, a few hundred at most."""
+
+    async def learn(self, durations: Sequence[float]) -> None:
+        """Adds durations to what is known; need not be durable at once."""

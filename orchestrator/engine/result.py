@@ -1,0 +1,127 @@
+"""What a run tells of itself in the end: the `orchestrator.run/1` report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from orchestrator.engine.manifest import rfc3339
+from orchestrator.engine.plan import Action, Item
+from orchestrator.engine.states import Record, State
+from orchestrator.errors import OrchestratorError
+
+SCHEMA = "orchestrator.run/1"
+Outcome = Literal["succeeded", "failed", "parked", "refused", "unreachable", "storage", "bug"]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a run counts, for the report."""
+
+    posts: int = 0
+    polls: int = 0
+    throttled: int = 0
+    errors: int = 0
+    posts_of: Mapping[str, int] = field(default_factory=dict)
+    polls_of: Mapping[str, int] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+    """Keys of the exports that this run stored."""
+
+
+def build(
+    *,
+    job: str,
+    run_id: str,
+    outcome: Callable[[Mapping[str, int]], Outcome],
+    reason: str | None,
+    error: OrchestratorError | None,
+    started_at: float,
+    finished_at: float,
+    items: Sequence[Item],
+    records: Mapping[str, Record],
+    figures: Figures,
+) -> dict[str, Any]:
+    """The report as it is printed by `run --json` and kept with the job.
+
+    `outcome` judges by the counts; `reason` tells in words why a run parked; `error` is what ended it early.
+    """
+    exports = list(_exports(items, records, figures))
+    states = [export["state"] for export in exports]
+    counts = {state: states.count(state) for state in ("stored", "skipped", "failed", "pending")}
+    stored = [export for export in exports if export["state"] == "stored"]
+    return {
+        "schema": SCHEMA,
+        "job": job,
+        "run_id": run_id,
+        "outcome": outcome(counts),
+        "reason": reason,
+        "error": error.as_json() if error is not None else None,
+        "started_at": rfc3339(started_at),
+        "finished_at": rfc3339(finished_at),
+        "counts": {"planned": len(exports), **counts},
+        "api": {
+            "posts": figures.posts,
+            "polls": figures.polls,
+            "throttled": figures.throttled,
+            "errors": figures.errors,
+            # Not the run's own figure: whichever run left one, somebody has to look after it.
+            "possible_duplicates": sum(part.duplicates for record in records.values() for part in record.parts),
+        },
+        "bytes": sum(export["bytes"] for export in stored),
+        "rows": sum(export["rows"] or 0 for export in stored),
+        "exports": exports,
+    }
+
+
+def _exports(items: Iterable[Item], records: Mapping[str, Record], figures: Figures) -> Iterable[dict[str, Any]]:
+    for item in items:
+        record = records.get(item.key)
+        state = _state(item, record, figures)
+        if item.export is None and state != "stored":
+            continue  # what the job no longer names is told by the plan; a run speaks of it only if it collected it
+        yield _export(item, record, state, figures)
+
+
+def _state(item: Item, record: Record | None, figures: Figures) -> str:
+    if item.action in (Action.SKIP, Action.WAIT):
+        return "skipped"
+    if item.key in figures.stored:
+        return "stored"
+    if item.action is Action.REFUSED or (record is not None and record.state is State.FAILED):
+        return "failed"
+    if item.action is Action.MOVE and record is not None and record.path == item.path:
+        return "skipped"
+    return "pending"
+
+
+def _export(item: Item, record: Record | None, state: str, figures: Figures) -> dict[str, Any]:
+    parts = record.parts if record is not None else ()
+    files = (record.stored or ()) if record is not None else ()
+    failure = next((part.failure for part in parts if part.failure is not None), None)
+    rows = [file.rows for file in files]
+    return {
+        "key": item.key,
+        "coordinates": dict(item.coordinates),
+        "state": state,
+        "action": item.action.value,
+        "reason": item.reason,
+        "report_ids": [report.id for part in parts for report in part.reports] or [file.report_id for file in files],
+        "path": item.path,
+        "bytes": sum(file.bytes for file in files) if files else None,
+        "sha256": files[0].sha256 if files else None,
+        "rows": sum(row for row in rows if row is not None) if files and None not in rows else None,
+        "partial": any(file.partial for file in files),
+        "attempts": figures.posts_of.get(item.key, 0),
+        "polls": figures.polls_of.get(item.key, 0),
+        "possible_duplicates": sum(part.duplicates for part in parts),
+        "timings": {
+            name: rfc3339(moments[-1])
+            if (moments := [at for part in parts if (at := getattr(part, name)) is not None])
+            else None
+            for name in ("submitted_at", "ready_at", "stored_at")
+        },
+        "error": None
+        if state != "failed" or failure is None
+        else {"code": failure.code, "message": failure.message, "hint": failure.hint},
+    }

@@ -1,0 +1,530 @@
+"""The one loop: choose, journal the intent, start the attempt, journal the fact, step.
+
+    choose(wants, budgets, now) ──▶ a task for the attempt ──▶ its fact ──▶ step(record, fact) ──▶ events
+          ▲                                                                                          │
+          └── wants ◀── record ◀── durable in the journal ◀────────────────────────────────────────────┘
+
+At most one attempt of a part is under way at a time, so a part's facts come one after the other. What an attempt finds out
+is journalled before anything is built upon it. Nothing sleeps but the loop itself.
+
+Parking (a signal, the deadline, a refusal, a full disk): nothing new is started; polls and downloads are let go
+of at once, for the service still has what they were after; POSTs are waited for, for their answers exist only once.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from orchestrator.engine import manifest as manifests
+from orchestrator.engine import moves, result
+from orchestrator.engine.attempts import Attempts
+from orchestrator.engine.choose import Go, Ref, Wants, choose
+from orchestrator.engine.events import ExportChanged, Parking, RunEnded, RunStarted, Troubled
+from orchestrator.engine.plan import WORK, Action, Item
+from orchestrator.engine.policy import Policy
+from orchestrator.engine.ports import (
+    Account,
+    Broken,
+    Clock,
+    Contents,
+    ExportApi,
+    Files,
+    Journal,
+    Observer,
+    Status,
+    Storage,
+)
+from orchestrator.engine.spending import Host, Spending
+from orchestrator.engine.states import (
+    FINAL,
+    Event,
+    Failed,
+    Moved,
+    Planned,
+    Ready,
+    Record,
+    Revived,
+    Stored,
+    Superseded,
+    apply,
+)
+from orchestrator.engine.step import (
+    Asked,
+    Create,
+    Fact,
+    Fetch,
+    FetchBroke,
+    FetchWrong,
+    Live,
+    Place,
+    Poll,
+    Posted,
+    Posting,
+    Resumed,
+    UrlDied,
+    Want,
+    step,
+)
+from orchestrator.errors import (
+    JournalError,
+    LeaseLostError,
+    OrchestratorError,
+    RefusedError,
+    StorageError,
+    UnreachableError,
+)
+
+BATCH = 1000
+"""Events journalled in one go while a plan is entered."""
+MANIFEST_EVERY = 5.0
+"""Seconds between two writings of the manifest while a run is active, at least; a large one is written less often."""
+MANIFEST_SHARE = 20
+"""The manifest's writing may take one part in so many of the time."""
+
+_HOSTS: tuple[tuple[Host, str], ...] = (("api", "the service"), ("files", "the file host"))
+
+
+class Runner:
+    """One run of one plan. `run` is called once; `park` may be called at any time, from any task."""
+
+    def __init__(
+        self,
+        *,
+        api: ExportApi,
+        files: Files,
+        storage: Storage,
+        contents: Contents,
+        journal: Journal,
+        account: Account,
+        clock: Clock,
+        observer: Observer,
+        policy: Policy,
+        random: random.Random,
+    ) -> None:
+        self._api = api
+        self._files = files
+        self._storage = storage
+        self._contents = contents
+        self._journal = journal
+        self._account = account
+        self._clock = clock
+        self._observer = observer
+        self._policy = policy
+        self._random = random
+        self._records: dict[str, Record] = {}
+        self._lives: dict[Ref, Live] = {}
+        self._wants = Wants()
+        self._open: set[Ref] = set()
+        """Parts that still want something or have an attempt under way."""
+        self._busy: dict[Ref, anyio.CancelScope | None] = {}
+        """Attempts under way, with the scope that lets go of them; None for those that must be waited for."""
+        self._resumed: set[str] = set()
+        """Reports of earlier runs."""
+        self._supersedes: dict[str, str] = {}
+        self._stored: set[str] = set()
+        self._changed = anyio.Event()
+        self._parking: str | None = None
+        self._error: OrchestratorError | None = None
+        self._bug: BaseException | None = None
+        self._manifest_stale = False
+
+    # ---------------------------------------------------------------------------------------------------- the run
+
+    async def run(
+        self,
+        *,
+        job: str,
+        run_id: str,
+        items: Sequence[Item],
+        records: Mapping[str, Record],
+        park_at: float = math.inf,
+        manifest_stale: bool = False,
+    ) -> dict[str, Any]:
+        """Executes the plan's `items`, going on from `records`, and gives the run's report (`orchestrator.run/1`).
+
+        `park_at` is when the run parks by itself, seconds since the epoch. `manifest_stale`: the manifest does not tell
+        all of `records`. Raises nothing for what the service, the network or the storage do: the report's
+        `outcome` and `error` tell it. A bug of ours is raised when everything under way has been brought home.
+        """
+        started_at = self._clock.now()
+        self._job = job
+        self._records = dict(records)
+        self._manifest_stale = manifest_stale
+        self._spending = Spending(self._policy, self._observer, await self._account.durations())
+        self._spending.rate.close(await self._account.paused_until())
+        self._attempts = Attempts(
+            api=self._api,
+            files=self._files,
+            storage=self._storage,
+            contents=self._contents,
+            account=self._account,
+            clock=self._clock,
+            observer=self._observer,
+            policy=self._policy,
+            spending=self._spending,
+            random=self._random,
+            halt=self.halt,
+            park=self.park,
+        )
+        todo = [item for item in items if item.action in WORK or item.collect]
+        limits = self._policy.limits
+        self._observer.tell(
+            RunStarted(started_at, job, run_id, len(todo), len(items) - len(todo), limits.unfinished, limits.downloads)
+        )
+        try:
+            await self._enter(todo)
+            self._respect_pause()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._keep_manifest)
+                await self._loop(tasks, park_at)
+                await self._drain()
+                tasks.cancel_scope.cancel()
+        except OrchestratorError as error:
+            self.halt(error)
+        report = await self._wind_up(job, run_id, items, started_at)
+        if self._bug is not None:
+            raise self._bug
+        return report
+
+    def park(self, reason: str) -> None:
+        """Starts nothing new from now on; `reason` is told to people. The first one counts."""
+        if self._parking is None:
+            self._parking = reason
+            self._observer.tell(Parking(self._clock.now(), reason))
+            self._wake()
+
+    def halt(self, error: OrchestratorError) -> None:
+        """Parks because of `error`. Of several, the one that the contract ranks first is told."""
+        if self._error is None or _rank(error) < _rank(self._error):
+            self._error = error
+        self.park(error.message)
+
+    def _respect_pause(self) -> None:
+        """A pause that an earlier run was asked for, and that is still long."""
+        left = self._spending.rate.closed_until - self._clock.now()
+        if self._open and left > self._policy.limits.longest_pause:
+            self.park(f"the service asked an earlier run for a pause, of which {math.ceil(left)} s are left")
+
+    # ---------------------------------------------------------------------------------------------------- entering
+
+    async def _enter(self, todo: Sequence[Item]) -> None:
+        """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
+        lost = await self._move([item for item in todo if item.action is Action.MOVE])
+        work = [item for item in todo if item.action is not Action.MOVE or item in lost]
+        await self._begin(work)
+        for item in work:
+            if item.supersedes is not None:
+                self._supersedes[item.key] = item.supersedes
+            record = self._records[item.key]
+            for part in record.parts:
+                ref = (item.key, part.index)
+                self._resumed.update(report.id for report in part.live)
+                self._spending.changed(None, part)
+                self._open.add(ref)
+                await self._absorb(ref, Resumed(), Live(may_create=item.export is not None))
+
+    async def _begin(self, work: Sequence[Item]) -> None:
+        """Journals what is new: exports never seen, labels that changed, finished ones that are wanted again."""
+        events: list[Event] = []
+        for item in work:
+            events.extend(self._beginnings(item))
+            if len(events) >= BATCH:
+                await self._write(events)
+                events = []
+        if events:
+            await self._write(events)
+
+    def _beginnings(self, item: Item) -> list[Event]:
+        now = self._clock.now()
+        record = self._records.get(item.key)
+        events: list[Event] = []
+        export = item.export
+        coordinates = dict(item.coordinates)
+        if export is not None and (record is None or (record.coordinates, record.path) != (coordinates, item.path)):
+            events.append(
+                Planned(
+                    item.key,
+                    now,
+                    coordinates=coordinates,
+                    path=item.path,
+                    impersonate=export.impersonate,
+                    window=(export.window.start, export.window.end),
+                    requests=tuple(export.parts),
+                )
+            )
+        if record is not None:
+            events.extend(
+                Revived(item.key, now, part.index, reason=item.reason) for part in record.parts if part.state in FINAL
+            )
+        return events
+
+    async def _move(self, items: Sequence[Item]) -> list[Item]:
+        """Renames stored files. Gives those whose file turned out to be nowhere: they are to be exported again."""
+        lost = []
+        for item, source, target in moves.in_order(items):
+            if not await self._rename(item, source, target):
+                lost.append(item)
+                continue
+            now = self._clock.now()
+            events: list[Event] = [Moved(item.key, now, path=target)]
+            if target == item.path:
+                events.append(Planned(item.key, now, coordinates=dict(item.coordinates), path=target))
+                if item.supersedes is not None:
+                    events.append(Superseded(item.supersedes, now, by=item.key))
+            await self._write(events)
+            self._manifest_stale = True
+        return lost
+
+    async def _rename(self, item: Item, source: str, target: str) -> bool:
+        if await self._storage.size(source) is not None:
+            await self._storage.move(source, target, replace=item.supersedes is not None)
+            return True
+        # A run that was killed between the rename and its journal entry leaves the file at its new name.
+        return await self._attempts.holds(target, self._records[item.key].parts[0])
+
+    # ---------------------------------------------------------------------------------------------------- the loop
+
+    async def _loop(self, tasks: anyio.abc.TaskGroup, park_at: float) -> None:
+        while self._open and self._parking is None:
+            now = self._clock.now()
+            if now >= park_at:
+                self.park("the deadline is near")
+                break
+            if self._gives_up(now):
+                break
+            choice = choose(self._wants, self._spending.budgets(now), now)
+            if isinstance(choice, Go):
+                self._start(tasks, choice.ref, choice.want, now)
+            else:
+                ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
+                await self._sleep(min(choice.until, park_at, *ends) - now)
+
+    def _gives_up(self, now: float) -> bool:
+        for host, name in _HOSTS:
+            if now >= self._spending.gives_up_at(host):
+                health = self._spending.health(host)
+                self.halt(
+                    UnreachableError(
+                        f"{name} has answered nobody for {math.ceil(now - (health.bad_since or now))} s; last: {health.detail}",
+                        code=f"{'host' if host == 'api' else 'file-host'}.unreachable",
+                        hint="Nothing is lost: run again when it is back. Look at the network, the proxy and api.base_url.",
+                    )
+                )
+                return True
+        return False
+
+    def _start(self, tasks: anyio.abc.TaskGroup, ref: Ref, want: Want, now: float) -> None:
+        self._wants.put(ref, ())
+        if isinstance(want, (Create, Poll)):
+            self._spending.rate.reserve(now)
+            self._spending.took_turn(polled=isinstance(want, Poll))
+            self._spending.asking += 1
+            self._spending.starting += isinstance(want, Create)
+        elif isinstance(want, Fetch):
+            self._spending.downloading += 1
+        self._busy[ref] = anyio.CancelScope() if isinstance(want, (Poll, Fetch)) else None
+        tasks.start_soon(self._attempt, ref, want)
+
+    async def _attempt(self, ref: Ref, want: Want) -> None:
+        """One attempt from the decision to the durable fact. What goes wrong here ends the run, never the task group."""
+        try:
+            with self._busy[ref] or anyio.CancelScope():
+                fact = await self._carry_out(ref, want)
+                with anyio.CancelScope(shield=True):  # once known, a fact is kept, whatever is let go of meanwhile
+                    await self._absorb(ref, fact)
+        except OrchestratorError as error:
+            self.halt(error)
+        except Exception as bug:  # noqa: BLE001  a bug must not take down what is under way; `run` raises it in the end
+            self._bug = self._bug or bug
+            self.park("an error of this program")
+        finally:
+            del self._busy[ref]
+            if isinstance(want, (Create, Poll)):
+                self._spending.asking -= 1
+            elif isinstance(want, Fetch):
+                self._spending.downloading -= 1
+            self._wake()
+
+    async def _carry_out(self, ref: Ref, want: Want) -> Fact:
+        record, live = self._records[ref[0]], self._lives[ref]
+        match want:
+            case Create():
+                try:
+                    await self._absorb(ref, Posting())
+                finally:
+                    self._spending.starting -= 1
+                return await self._attempts.create(ref, record, live)
+            case Poll(_, report_id):
+                return await self._attempts.poll(report_id, record, live, resumed=report_id in self._resumed)
+            case Fetch():
+                return await self._attempts.fetch(ref, want, record, live)
+            case Place():
+                return await self._attempts.place(ref, record.parts[ref[1]])
+
+    async def _absorb(self, ref: Ref, fact: Fact, live: Live | None = None) -> None:
+        """Steps, journals, and only then believes."""
+        key, index = ref
+        live = live or self._lives[ref]
+        now = self._clock.now()
+        done = step(self._records[key], index, live, fact, now=now, policy=self._policy, chance=self._random.random)
+        events = list(done.events)
+        if any(isinstance(event, Stored) for event in events) and key in self._supersedes:
+            events.append(Superseded(self._supersedes.pop(key), now, by=key))
+        before = self._records[key].parts[index]
+        if events:
+            await self._write(events)
+        self._lives[ref] = done.live
+        self._spending.changed(before, done.record.parts[index])
+        await self._notice(ref, done.live, done.events)
+        if done.wants and (trouble := _trouble(fact, live, done.live)):
+            again_at = min(want.at for want in done.wants)
+            self._observer.tell(Troubled(now, key, *trouble, max(now, again_at)))
+        self._wants.put(ref, done.wants)
+        if not done.wants and not isinstance(fact, Posting):
+            self._open.discard(ref)
+        self._wake()
+
+    async def _write(self, events: Sequence[Event]) -> None:
+        await self._journal.append(events)
+        for event in events:
+            record = apply(self._records.get(event.key), event)
+            self._records[event.key] = record
+            self._observer.tell(ExportChanged(event.at, record, event.kind))
+
+    async def _notice(self, ref: Ref, live: Live, events: Sequence[Event]) -> None:
+        """What a step means for the run itself."""
+        key, index = ref
+        for event in events:
+            match event:
+                case Stored():
+                    self._stored.add(key)
+                    self._manifest_stale = True
+                case Failed() if live.may_create and self._policy.fail_fast:
+                    self.park("an export failed, and --fail-fast was asked for")
+                case Ready(report_id=report_id):
+                    report = self._records[key].parts[index].report(report_id)
+                    assert report is not None, "a ready report is known"
+                    await self._account.learn((max(0.0, event.at - report.created_at),))
+                case _:
+                    pass
+
+    # ---------------------------------------------------------------------------------------------------- the end
+
+    async def _drain(self) -> None:
+        """Brings home what is under way."""
+        self._attempts.wind_up()
+        for scope in self._busy.values():
+            if scope is not None:
+                scope.cancel()
+        while self._busy:
+            await self._sleep(math.inf)
+
+    async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
+        try:
+            await self._attempts.close()
+            await self._write_manifest()
+        except OrchestratorError as error:
+            self.halt(error)
+        report = result.build(
+            job=job,
+            run_id=run_id,
+            outcome=self._outcome,
+            reason=self._parking,
+            error=self._error,
+            started_at=started_at,
+            finished_at=self._clock.now(),
+            items=items,
+            records=self._records,
+            figures=result.Figures(
+                posts=self._api.posts_sent,
+                polls=self._api.gets_sent,
+                throttled=self._attempts.throttled,
+                errors=self._spending.errors,
+                posts_of=self._attempts.posts,
+                polls_of=self._attempts.polls,
+                stored=self._stored,
+            ),
+        )
+        try:
+            await self._journal.finish_run(report)
+        except OrchestratorError as error:
+            self.halt(error)
+        self._observer.tell(RunEnded(self._clock.now(), report["outcome"]))
+        return report
+
+    def _outcome(self, counts: Mapping[str, int]) -> result.Outcome:
+        if self._bug is not None:
+            return "bug"
+        if self._error is not None:
+            return next(outcome for kind, outcome in _OUTCOMES if isinstance(self._error, kind))
+        if counts["pending"] and not (counts["failed"] and self._policy.fail_fast):
+            return "parked"
+        return "failed" if counts["failed"] else "succeeded"
+
+    async def _keep_manifest(self) -> None:
+        pause = MANIFEST_EVERY
+        while True:
+            await anyio.sleep(pause)
+            began = self._clock.now()
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._write_manifest()
+            except OrchestratorError as error:
+                self.halt(error)
+                return
+            pause = max(MANIFEST_EVERY, MANIFEST_SHARE * (self._clock.now() - began))
+
+    async def _write_manifest(self) -> None:
+        if self._manifest_stale:
+            self._manifest_stale = False
+            await self._storage.write_manifest(manifests.build(self._job, self._records.values()))
+
+    # ---------------------------------------------------------------------------------------------------- waiting
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until something happens, `seconds` at the most."""
+        with anyio.move_on_after(max(0.0, seconds)):
+            await self._changed.wait()
+        self._changed = anyio.Event()
+
+
+_OUTCOMES: tuple[tuple[type[OrchestratorError], result.Outcome], ...] = (
+    (RefusedError, "refused"),
+    (StorageError, "storage"),
+    (JournalError, "storage"),
+    (LeaseLostError, "storage"),
+    (UnreachableError, "unreachable"),
+)
+"""What ends a run early, in the contract's order: the first is told when there are several."""
+
+
+def _rank(error: OrchestratorError) -> int:
+    return next(n for n, (kind, _) in enumerate(_OUTCOMES) if isinstance(error, kind))
+
+
+def _trouble(fact: Fact, before: Live, after: Live) -> tuple[str, str] | None:
+    """Code and message of a fact that is worth a word to people although it will be tried again."""
+    match fact:
+        case Posted(Broken(detail)):
+            return "api.create", f"creating the export: {detail}"
+        case Asked(_, Broken(detail)):
+            return "api.poll", f"asking for the export: {detail}"
+        case Asked(_, Status(status)) if after.unknown_status != before.unknown_status:
+            return "api.status", f"the service gives a status that its documentation does not name: {status}"
+        case UrlDied(status):
+            return "download.url", f"the signed URL has died (HTTP {status}); asking for a fresh one"
+        case FetchBroke(detail):
+            return "download.broken", f"downloading the file: {detail}"
+        case FetchWrong(_, code, message):
+            return code, message
+        case _:
+            return None

@@ -1,0 +1,138 @@
+"""What may be spent at the moment: requests, places among the unfinished exports, downloads. No I/O.
+
+It counts what the run does and turns the count into `choose.Budgets`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from orchestrator.engine import backoff
+from orchestrator.engine.choose import Budgets
+from orchestrator.engine.events import OutageBegan, OutageEnded
+from orchestrator.engine.health import Health, Streak
+from orchestrator.engine.policy import Policy
+from orchestrator.engine.ports import Observer
+from orchestrator.engine.rate import Rate
+from orchestrator.engine.states import Part, State
+
+Host = Literal["api", "files"]
+
+ENOUGH_TO_LEARN = 5
+"""Durations known, from which their 95 % quantile says how long a ghost may run."""
+
+
+class Spending:
+    def __init__(self, policy: Policy, observer: Observer, durations: Sequence[float]) -> None:
+        self._policy = policy
+        self._observer = observer
+        self._durations = list(durations)
+        self._health: dict[Host, Health] = {"api": Health(), "files": Health()}
+        self._probe_at: dict[Host, float] = {"api": 0.0, "files": 0.0}
+        self._told_down: set[Host] = set()
+        self._files_closed_until = 0.0
+        self._unfinished = 0
+        self._ghosts: list[float] = []
+        self._polled_last = False
+        self.rate = Rate(policy.limits.requests_per_second)
+        self.asking = 0
+        """Requests to the API host under way."""
+        self.starting = 0
+        """Creations decided whose intent is not journalled yet."""
+        self.downloading = 0
+        self.errors = 0
+        """Bad answers of the API host."""
+
+    # ---------------------------------------------------------------------------------------------------- budgets
+
+    def budgets(self, now: float) -> Budgets:
+        while self._ghosts and self._ghosts[0] <= now:
+            heapq.heappop(self._ghosts)
+        return Budgets(
+            request_at=max(self.rate.next_at(), self._host_at("api", self.asking)),
+            create_at=self._create_at(),
+            fetch_at=self._fetch_at(),
+            # A probe of a host that is down had better be a GET: it can't leave anything behind.
+            poll_first=not self._polled_last or self._health["api"].down,
+        )
+
+    def _host_at(self, host: Host, under_way: int) -> float:
+        if not self._health[host].down:
+            return -math.inf
+        return math.inf if under_way else self._probe_at[host]
+
+    def _create_at(self) -> float:
+        free = self._policy.limits.unfinished - self._unfinished - self.starting - len(self._ghosts)
+        if free > 0:
+            return -math.inf
+        return self._ghosts[0] if self._ghosts else math.inf
+
+    def _fetch_at(self) -> float:
+        if self.downloading >= self._policy.limits.downloads:
+            return math.inf
+        return max(self._files_closed_until, self._host_at("files", self.downloading))
+
+    def took_turn(self, *, polled: bool) -> None:
+        self._polled_last = polled
+
+    # ------------------------------------------------------------------------------------------ unfinished exports
+
+    def changed(self, before: Part | None, after: Part) -> None:
+        """A part's record changed: count what it holds among the unfinished exports."""
+        self._unfinished += _held(after) - (_held(before) if before else 0)
+        for created_at in after.ghosts[len(before.ghosts) if before else 0 :]:
+            heapq.heappush(self._ghosts, created_at + self._ghost_time())
+        if before and before.state is not State.READY and after.state is State.READY:
+            created_at = max(report.created_at for report in after.live)
+            self._durations.append(max(0.0, (after.ready_at or created_at) - created_at))
+
+    def _ghost_time(self) -> float:
+        """Seconds for which a creation that nobody follows may still run on the service."""
+        if len(self._durations) < ENOUGH_TO_LEARN:
+            return 3 * max(self._policy.polling.first, self._policy.polling.every)
+        known = sorted(self._durations)
+        return known[math.ceil(0.95 * len(known)) - 1]
+
+    # ------------------------------------------------------------------------------------------------------- hosts
+
+    def health(self, host: Host) -> Health:
+        return self._health[host]
+
+    def well(self, host: Host, now: float) -> None:
+        """The host gave a usable answer."""
+        self._health[host] = self._health[host].answered()
+        if host in self._told_down:
+            self._told_down.discard(host)
+            self._observer.tell(OutageEnded(now, host))
+
+    def badly(self, host: Host, streak: Streak | None, now: float, detail: str) -> Streak:
+        """The host gave a bad answer, or none, to a subject whose failures so far are `streak`."""
+        health, streak = self._health[host].failed(streak, now, detail)
+        self._health[host] = health
+        self.errors += host == "api"
+        if health.down:
+            self._probe_at[host] = now + backoff.probe_wait(self._policy.retry)
+            if host not in self._told_down:
+                self._told_down.add(host)
+                self._observer.tell(OutageBegan(now, host, detail, self.gives_up_at(host)))
+        return streak
+
+    def gives_up_at(self, host: Host) -> float:
+        """When an outage of this host parks the run; infinity while it answers."""
+        health = self._health[host]
+        if not health.down or health.bad_since is None:
+            return math.inf
+        return health.bad_since + self._policy.retry.outage
+
+    def close_files(self, until: float) -> None:
+        """The file host asked for silence."""
+        self._files_closed_until = max(self._files_closed_until, until)
+
+
+def _held(part: Part) -> int:
+    """Places that a part holds among the unfinished exports (ghosts are counted apart, for they end by time)."""
+    generating = len(part.live) if part.state in (State.GENERATING, State.CREATING) else 0
+    return generating + (part.state is State.CREATING)

@@ -1,0 +1,105 @@
+"""One attempt to bring a file here: received, decoded, checked and written in one pass.
+
+What a broken attempt has left is kept for the next one within the run, which goes on by `Range` if the host proves
+that the file is still the same. It is not kept over the end of a process: a hash can't be taken up again, so the bytes
+would have to be read once more, and the service still has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from orchestrator.engine.choose import Ref
+from orchestrator.engine.ports import (
+    Checker,
+    Contents,
+    Digest,
+    FileBroken,
+    FileRefused,
+    Files,
+    SignedUrl,
+    Storage,
+    Writer,
+)
+
+Progress = Callable[[int, int | None], None]
+"""Hears of bytes as they come: how many so far, and how many there will be (None if the host did not say)."""
+
+
+@dataclass(slots=True)
+class _Partial:
+    writer: Writer
+    checker: Checker | None = None
+    received: int = 0
+    validator: str | None = None
+
+    @property
+    def can_go_on(self) -> bool:
+        return self.checker is not None and self.checker.resumable and self.received > 0 and self.validator is not None
+
+
+class Transfers:
+    """Downloads of one run, and what broken ones have left."""
+
+    def __init__(self, files: Files, storage: Storage, contents: Contents) -> None:
+        self._files = files
+        self._storage = storage
+        self._contents = contents
+        self._partials: dict[Ref, _Partial] = {}
+
+    async def fetch(self, ref: Ref, url: SignedUrl, kind: str, progress: Progress) -> tuple[Digest, str]:
+        """The digest of the whole, checked file and the name of the temporary file that durably holds it.
+
+        `kind` is the file's format, `json` or `xlsx`. Raises `FileRefused` and `FileBroken` (what came is kept for
+        the next call), `ContentError` and `StorageError`.
+        """
+        partial = self._partials.pop(ref, None) or _Partial(await self._storage.create())
+        try:
+            digest = await self._receive(partial, url, kind, progress)
+            await partial.writer.finish()
+            if partial.checker is not None and partial.checker.inspect is not None:
+                rows = await self._storage.inspect_temp(partial.writer.temp, partial.checker.inspect)
+                digest = Digest(digest.bytes, digest.sha256, rows)
+        except (FileBroken, FileRefused):
+            if partial.can_go_on:
+                self._partials[ref] = partial
+            else:
+                await self._discard(partial)
+            raise
+        except BaseException:
+            await self._discard(partial)
+            raise
+        await partial.writer.close()
+        return digest, partial.writer.temp
+
+    async def _receive(self, partial: _Partial, url: SignedUrl, kind: str, progress: Progress) -> Digest:
+        offset, validator = (partial.received, partial.validator) if partial.can_go_on else (0, None)
+        async with self._files.open(url, offset=offset, validator=validator) as body:
+            checker = partial.checker
+            if checker is None or body.offset != offset or offset == 0:
+                if body.offset != 0:
+                    raise FileBroken("the file host went on from a place that was not asked for", reached=True)
+                await partial.writer.restart()
+                checker = partial.checker = self._contents.checker(kind, body.encoding, body.content_type)
+                partial.received, partial.validator = 0, body.validator
+            total = None if body.length is None else partial.received + body.length
+            async for block in body.blocks:
+                for piece in checker.feed(block):
+                    await partial.writer.write(piece)
+                partial.received += len(block)
+                progress(partial.received, total)
+        return checker.finish()
+
+    async def _discard(self, partial: _Partial) -> None:
+        with anyio.CancelScope(shield=True):  # a cancelled download must not leave its file behind
+            await partial.writer.close()
+            await self._storage.discard(partial.writer.temp)
+
+    async def close(self) -> None:
+        """Throws away what broken downloads have left."""
+        while self._partials:
+            _, partial = self._partials.popitem()
+            await self._discard(partial)

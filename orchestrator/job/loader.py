@@ -1,0 +1,272 @@
+"""From a job file to a `Job`: YAML, the environment and referenced files in; a model out, or all that is wrong with it.
+
+    bytes → nodes (yaml_nodes) → `--set` overrides → values with references replaced → model
+
+Nothing is raised until everything has been looked at. A message repeats what stands *in the file*, never what a
+reference brought in, and nothing at all where a secret may stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.errors import JobError, Problem
+from orchestrator.job import yaml_nodes
+from orchestrator.job.axes import AXES, open_relative
+from orchestrator.job.misfit import Misfit, did_you_mean
+from orchestrator.job.model import JobFile
+from orchestrator.job.paths import Template
+from orchestrator.job.references import interpolate
+from orchestrator.job.yaml_nodes import BadYaml, Node, Place, Scalar
+
+MAX_BYTES = 1 << 20
+MAX_SHOWN = 60
+
+_TOKEN = ("api", "token")
+_UNSHOWN = (_TOKEN, ("network", "proxy"), ("api", "base_url"))
+_PYDANTIC = {
+    "missing": "is missing and required",
+    "model_type": "a mapping of keys is due here",
+    "dict_type": "a mapping of keys is due here",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A valid job, and the means to say where in its file something stands."""
+
+    model: JobFile
+    file: Path
+    folder: Path
+    """The job file's folder: relative paths start there."""
+    digest: str
+    """SHA-256 of the file's bytes, in hex. Overrides and referenced files are not in it."""
+    _root: Node = field(repr=False)
+
+    def resolve(self, path: str) -> Path:
+        """A path of the job file, relative to its folder; `~` is the user's home."""
+        return self.folder / Path(path).expanduser()
+
+    def place(self, path: Sequence[str | int]) -> Place:
+        """Where the value at that path of keys stands; what is not written there, by the nearest that holds it."""
+        return yaml_nodes.place_of(self._root, tuple(path))
+
+    def problem(
+        self,
+        path: Sequence[str | int],
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str = "job.invalid",
+    ) -> Problem:
+        """A problem at that path of keys."""
+        return _problem(self.place(path), tuple(path), Misfit(message, hint=hint), code=code)
+
+    def misfit(self, path: Sequence[str | int], misfit: Misfit) -> Problem:
+        """The problem that a misfit at that path of keys is."""
+        return _placed(self._root, tuple(path), misfit)
+
+
+def load_job(
+    path: str | Path,
+    environ: Mapping[str, str],
+    overrides: Sequence[tuple[str, str]] = (),
+) -> Job:
+    """Reads and checks a job file. `overrides` are the pairs (`key.path`, value) of `--set`, read as YAML.
+
+    Raises JobError with every problem found, in the file's order. `api.token` stays a reference: its variable or file
+    need not exist yet.
+    """
+    file = Path(path)
+    data = _read(file)
+    text = _decode(data, str(path))
+    problems: list[Problem] = []
+    root = _tree(text, str(path), overrides, problems)
+    folder = file.absolute().parent
+    broken: set[tuple[str | int, ...]] = set()
+
+    def value_of(node: Node, at: tuple[str | int, ...]) -> Any:
+        if isinstance(node, yaml_nodes.Mapping):
+            return {key: value_of(entry, (*at, key)) for key, (_, entry) in node.entries.items()}
+        if isinstance(node, yaml_nodes.Sequence):
+            return [value_of(entry, (*at, n)) for n, entry in enumerate(node.items)]
+        if node.nothing:
+            return None
+        if at == _TOKEN:
+            return node.text
+        try:
+            return interpolate(node.text, environ, folder)
+        except Misfit as misfit:
+            broken.add(at)
+            problems.append(_placed(root, at, misfit))
+            return ""
+
+    values = value_of(root, ())
+    model: JobFile | None = None
+    try:
+        model = JobFile.model_validate(values, context={"files": open_relative(folder)})
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_input=False):
+            at = found["loc"]
+            if not any(at[: len(lost)] == lost for lost in broken):
+                problems += _told(root, at, found["type"], found["msg"], found.get("ctx", {}).get("error"))
+    problems += _across(root, values)
+    if problems or model is None:
+        raise JobError(*sorted(problems, key=lambda p: (p.file != str(path), p.line or 0, p.column or 0)))
+    return Job(model, file, folder, hashlib.sha256(data).hexdigest(), root)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as source:
+            data = source.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _unreadable(file, "there is no such job file", "`orchestrator init FILE` writes one") from None
+    except IsADirectoryError:
+        raise _unreadable(file, "this is a folder, not a job file", "name the YAML file in it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise _unreadable(file, f"the job file can't be read: {reason}", None) from None
+    if len(data) > MAX_BYTES:
+        raise _unreadable(
+            file, "the job file is larger than 1 MiB", "long lists go into a CSV: team: file:inboxes.csv#id,name"
+        )
+    return data
+
+
+def _unreadable(file: Path, message: str, hint: str | None) -> JobError:
+    return JobError(Problem(message, code="job.unreadable", file=str(file), hint=hint))
+
+
+def _decode(data: bytes, file: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8-sig", "ignore")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problem = Problem(
+            "the job file is not UTF-8 text",
+            code="job.unreadable",
+            file=file,
+            line=line,
+            column=column,
+            hint="save it as UTF-8",
+        )
+        raise JobError(problem) from None
+
+
+def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: list[Problem]) -> Node:
+    """The file's tree with the overrides in it. Faults that leave it readable are added to `problems`."""
+    try:
+        root, faults = yaml_nodes.read(text, file)
+    except BadYaml as error:
+        raise JobError(*(_problem(place, (), misfit, code="job.syntax") for place, misfit in error.faults)) from None
+    problems += [_problem(place, (), misfit) for place, misfit in faults]
+    for key, value in overrides:
+        place = Place(f"--set {key}")
+        try:
+            node, faults = yaml_nodes.read(value, place.file)
+            steps = key.split(".")
+            if not all(steps):
+                raise Misfit("a path of keys is due here", hint="write --set limits.unfinished=8")
+            root = yaml_nodes.replaced(root, steps, _elsewhere(node or Scalar(place, "", plain=True), place))
+        except BadYaml as error:
+            faults = list(error.faults)
+        except Misfit as misfit:
+            faults = [(place, misfit)]
+        problems += [_problem(place, tuple(key.split(".")), misfit) for _, misfit in faults]
+    if root is None:
+        raise _unreadable(Path(file), "the job file is empty", "`orchestrator init FILE` writes one to begin with")
+    if not isinstance(root, yaml_nodes.Mapping):
+        raise JobError(
+            _problem(root.place, (), Misfit("a mapping is due here: version, name, api, matrix, …"), code="job.syntax")
+        )
+    return root
+
+
+def _elsewhere(node: Node, place: Place) -> Node:
+    """The same nodes, all at `place`: an option of the command line has no lines."""
+    node.place = place
+    if isinstance(node, yaml_nodes.Mapping):
+        node.entries = {key: (place, _elsewhere(entry, place)) for key, (_, entry) in node.entries.items()}
+    elif isinstance(node, yaml_nodes.Sequence):
+        node.items = [_elsewhere(entry, place) for entry in node.items]
+    return node
+
+
+# ---------------------------------------------------------------------------------------------------------- telling
+
+
+def _told(root: Node, at: tuple[str | int, ...], kind: str, message: str, error: object) -> list[Problem]:
+    """One of pydantic's findings as problems. Its own texts are never used for what may hold a value."""
+    if kind == "extra_forbidden":
+        allowed = _keys(at[:-1])
+        misfit = Misfit(f"unknown key {str(at[-1])[:MAX_SHOWN]!r}", hint=did_you_mean(str(at[-1]), allowed))
+        return [_problem(yaml_nodes.key_of(root, at), at, misfit)]
+    if hasattr(error, "all"):
+        return [_placed(root, (*at, *misfit.at), misfit) for misfit in error.all]
+    if kind == "missing":
+        return [_placed(root, at, Misfit(f"{at[-1]!r} {_PYDANTIC[kind]}", show=False))]
+    return [_placed(root, at, Misfit(_PYDANTIC.get(kind, message)))]
+
+
+def _keys(at: tuple[str | int, ...]) -> list[str]:
+    """The keys that the model allows at that path."""
+    model: type[BaseModel] = JobFile
+    for step in at:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        inner = fields[str(step)].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _across(root: Node, values: Any) -> list[Problem]:
+    """What two sections must agree on, looked at even if something else is wrong: the axes that others speak of."""
+    matrix, output = values.get("matrix"), values.get("output")
+    template = output.get("path") if isinstance(output, dict) else None
+    if not isinstance(matrix, dict) or not isinstance(template, str):
+        return []
+    try:
+        read = Template.parse(template)
+    except Misfit:  # told already, by the model
+        return []
+    try:
+        read.check([axis for axis in matrix if axis in AXES])
+    except Misfit as misfit:
+        return [_placed(root, ("output", "path"), misfit)]
+    return []
+
+
+def _placed(root: Node, at: tuple[str | int, ...], misfit: Misfit) -> Problem:
+    """The misfit with its place and, unless a secret may stand there, what was found."""
+    if misfit.file is not None:
+        return _problem(Place(misfit.file, misfit.line, 1), at, misfit)
+    node = yaml_nodes.at(root, at)
+    message = misfit.message
+    if misfit.show and at not in _UNSHOWN and isinstance(node, Scalar) and not node.nothing and node.text:
+        shown = node.text if len(node.text) <= MAX_SHOWN else node.text[:MAX_SHOWN] + "…"
+        message = f"{message}; found {shown!r}"
+    return _problem(yaml_nodes.place_of(root, at), at, Misfit(message, hint=misfit.hint))
+
+
+def _problem(place: Place, at: tuple[str | int, ...], misfit: Misfit, code: str = "job.invalid") -> Problem:
+    return Problem(
+        misfit.message,
+        code=code,
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        key=".".join(map(str, at)) or None,
+        hint=misfit.hint,
+    )

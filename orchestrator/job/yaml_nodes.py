@@ -1,0 +1,268 @@
+"""YAML text to a tree of nodes that know their places.
+
+Built from libyaml's events rather than by its composer: a loop with a stack, so that nesting can't exhaust ours, and
+caps that hold while reading. YAML guesses nothing here: each plain scalar is text as written, and only an empty one,
+`~` or `null` counts as nothing. So `NO`, `012`, `1.10`, `12:30:45` and `2024-13-01` stay what the author typed.
+
+Refused: duplicate keys, tags, merge keys, several documents, more than `MAX_NODES` nodes after aliases are followed
+(306 bytes of aliases can mean 387 million), more than `MAX_DEPTH` levels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import yaml
+
+from orchestrator.job.misfit import Misfit
+
+MAX_NODES = 100_000
+MAX_DEPTH = 50
+
+_NOTHING = ("", "~", "null", "Null", "NULL")
+_PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
+_QUOTES = "put quotes around it: {…} begins a mapping in YAML"
+_BRACE_SLIPS = (re.compile(r":\s*\{[\w-]*\}\S*"), re.compile(r"\$\{"))
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: lines and columns count from 1. An option of the command line has neither."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(slots=True)
+class Scalar:
+    place: Place
+    text: str
+    plain: bool
+    size: int = 1
+    depth: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        return self.plain and self.text in _NOTHING
+
+
+@dataclass(slots=True)
+class Sequence:
+    place: Place
+    items: list[Node] = field(default_factory=list)
+    size: int = 1
+    depth: int = 0
+
+
+@dataclass(slots=True)
+class Mapping:
+    place: Place
+    entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)
+    """Key → where the key stands, and what is behind it."""
+    size: int = 1
+    depth: int = 0
+
+
+Node: TypeAlias = Scalar | Sequence | Mapping
+
+
+class BadYaml(Exception):
+    """The text is no YAML that a job could be read from. `faults` are pairs of a place and what is wrong there."""
+
+    def __init__(self, *faults: tuple[Place, Misfit]) -> None:
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read. `key` is a mapping's key that waits for its value."""
+
+    node: Sequence | Mapping
+    anchor: str | None
+    key: tuple[Place, str] | None = None
+
+
+def read(text: str, file: str) -> tuple[Node | None, list[tuple[Place, Misfit]]]:
+    """The tree (None if the text is empty), and faults that leave it readable, such as duplicate keys.
+
+    Raises `BadYaml` for those that do not.
+    """
+    try:
+        return _build(text, file)
+    except yaml.reader.ReaderError as error:
+        # libyaml counts the bytes before the character that it refuses.
+        before = text.encode()[: error.position].decode("utf-8", "ignore")
+        place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise BadYaml((place, Misfit("this is a control character, which YAML does not allow"))) from None
+    except yaml.MarkedYAMLError as error:
+        raise BadYaml(_syntax_fault(error, text, file)) from None
+
+
+def _build(text: str, file: str) -> tuple[Node | None, list[tuple[Place, Misfit]]]:
+    root: Node | None = None
+    stack: list[_Open] = []
+    anchors: dict[str, Node] = {}
+    faults: list[tuple[Place, Misfit]] = []
+    for event in _events(text):
+        mark = event.start_mark
+        assert mark is not None  # libyaml's events always have one
+        place = Place(file, mark.line + 1, mark.column + 1)
+        node: Node
+        anchor: str | None = None
+        match event:
+            case yaml.DocumentStartEvent() if root is not None:
+                raise BadYaml((place, Misfit("a second document begins here, and a job file holds one")))
+            case yaml.ScalarEvent():
+                node = Scalar(place, event.value, plain=event.style is None and event.implicit[0])
+                anchor = event.anchor
+                _refuse_tag(event.tag, place, faults)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                _refuse_tag(event.tag, place, faults)
+                if stack and isinstance(stack[-1].node, Mapping) and stack[-1].key is None:
+                    raise BadYaml((place, Misfit("a key is text, not a mapping or a list")))
+                kind = Sequence if isinstance(event, yaml.SequenceStartEvent) else Mapping
+                stack.append(_Open(kind(place), event.anchor))
+                if len(stack) > MAX_DEPTH:
+                    raise BadYaml((place, Misfit(f"this is nested more than {MAX_DEPTH} levels deep")))
+                continue
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                closed = stack.pop()
+                node, anchor = closed.node, closed.anchor
+            case yaml.AliasEvent():
+                known = anchors.get(event.anchor or "")
+                if known is None:
+                    raise BadYaml(
+                        (
+                            place,
+                            Misfit(
+                                "this alias has no anchor before it", hint="put quotes around text that begins with *"
+                            ),
+                        )
+                    )
+                node = replace(known, place=place)
+            case _:
+                continue
+        if anchor is not None:
+            anchors[anchor] = node
+        if stack:
+            _put(stack[-1], node, faults)
+        else:
+            root = node
+    return root, faults
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    return yaml.parse(text, Loader=yaml.CSafeLoader)
+
+
+def _put(into: _Open, node: Node, faults: list[tuple[Place, Misfit]]) -> None:
+    holder = into.node
+    if isinstance(holder, Mapping) and into.key is None:
+        if not isinstance(node, Scalar):
+            raise BadYaml((node.place, Misfit("a key is text, not a mapping or a list")))
+        if node.text == "<<" and node.plain:
+            faults.append((node.place, Misfit("merge keys (<<) are not supported", hint="write the keys out")))
+        into.key = (node.place, node.text)
+        return
+    holder.size += node.size
+    holder.depth = max(holder.depth, node.depth + 1)
+    if holder.size > MAX_NODES or holder.depth > MAX_DEPTH:
+        what = f"more than {MAX_NODES:,} values" if holder.size > MAX_NODES else f"more than {MAX_DEPTH} levels"
+        raise BadYaml((node.place, Misfit(f"this makes {what}, counting what its aliases stand for")))
+    if isinstance(holder, Sequence):
+        holder.items.append(node)
+        return
+    assert into.key is not None
+    place, key = into.key
+    into.key = None
+    if key in holder.entries:
+        line = holder.entries[key][0].line
+        faults.append((place, Misfit(f"the key {key!r} is there twice: first in line {line}", hint="keep one of them")))
+    else:
+        holder.entries[key] = (place, node)
+
+
+def _refuse_tag(tag: str | None, place: Place, faults: list[tuple[Place, Misfit]]) -> None:
+    if tag not in _PLAIN_TAGS:
+        faults.append((place, Misfit("tags (!…) are not supported", hint="put quotes around text that begins with !")))
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> tuple[Place, Misfit]:
+    mark = error.problem_mark or error.context_mark
+    assert mark is not None
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    hint = _QUOTES if any(slip.search(line) for slip in _BRACE_SLIPS) else None
+    said = ", ".join(part for part in (error.context, error.problem) if part)
+    return Place(file, mark.line + 1, mark.column + 1), Misfit(f"this is not readable as YAML: {said}", hint=hint)
+
+
+# --------------------------------------------------------------------------------------------------------- the tree
+
+
+def place_of(root: Node, path: Path) -> Place:
+    """Where the value at `path` stands: a scalar itself, a collection by its key. Else the nearest that holds it."""
+    place, node = root.place, root
+    for step in path:
+        if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+            key, node = node.entries[step]
+            place = node.place if isinstance(node, Scalar) and node.text else key
+        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+            place = node.place
+        elif isinstance(node, Scalar) and step == 0:
+            continue
+        else:
+            break
+    return place
+
+
+def key_of(root: Node, path: Path) -> Place:
+    """Where the last key of `path` stands."""
+    holder = at(root, path[:-1])
+    if isinstance(holder, Mapping) and path[-1] in holder.entries:
+        return holder.entries[str(path[-1])][0]
+    return place_of(root, path)
+
+
+def at(root: Node, path: Path) -> Node | None:
+    """The node at `path`, if there is one. Where one value stands for a list of one, 0 names that value."""
+    node: Node | None = root
+    for step in path:
+        if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
+            node = node.entries[step][1]
+        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        elif not (isinstance(node, Scalar) and step == 0):
+            return None
+    return node
+
+
+def replaced(node: Node | None, path: list[str], value: Node) -> Node:
+    """The tree with `value` at `path`; mappings on the way are made where nothing stands. Shared nodes stay as they are.
+
+    Raises `Misfit` if the path leads through text, or beyond a list's end.
+    """
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if node is None or (isinstance(node, Scalar) and node.nothing):
+        node = Mapping(value.place)
+    if isinstance(node, Mapping):
+        place, old = node.entries.get(step, (value.place, None))
+        return replace(node, entries={**node.entries, step: (place, replaced(old, rest, value))})
+    if isinstance(node, Sequence):
+        if not step.isdecimal() or int(step) >= len(node.items):
+            raise Misfit(
+                f"{step!r} names no entry of this list, which has {len(node.items)}", hint="entries count from 0"
+            )
+        items = list(node.items)
+        items[int(step)] = replaced(items[int(step)], rest, value)
+        return replace(node, items=items)
+    raise Misfit(f"there is no key {step!r} here: the job file has text in its place")

@@ -1,0 +1,63 @@
+"""What is known of an account, kept in a journal.
+
+A pause is kept with the moment it was set, for another process may have had another idea of the time: what is left of
+it is never more than its whole length, and a clock that went back gives the whole length again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from orchestrator.engine.ports import Clock
+
+DURATIONS = 300
+"""How many durations are kept: the latest ones."""
+
+
+class Keeper(Protocol):
+    """Where values are kept: a journal that is open."""
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What is kept, by name."""
+
+    async def remember(self, name: str, value: Any) -> None:
+        """Keeps a value; durable when it returns."""
+
+    def note(self, name: str, value: Any) -> None:
+        """Keeps a value some time soon."""
+
+
+class JournalAccount:
+    """Implements `Account` on any journal of this room, from the moment the journal is open."""
+
+    def __init__(self, keeper: Keeper, clock: Clock) -> None:
+        self._keeper = keeper
+        self._clock = clock
+        self._until: float | None = None
+
+    async def paused_until(self) -> float:
+        if self._until is None:
+            self._until = self._left_by_another()
+        return self._until
+
+    async def pause(self, until: float) -> None:
+        self._until = max(await self.paused_until(), until)
+        # Written even if it is no longer than what is known: an earlier, longer one may still be on its way.
+        await self._keeper.remember("pause", {"set_at": self._clock.now(), "until": self._until})
+
+    async def durations(self) -> tuple[float, ...]:
+        return tuple(self._keeper.account.get("durations", ()))
+
+    async def learn(self, durations: Sequence[float]) -> None:
+        if durations:
+            self._keeper.note("durations", [*await self.durations(), *durations][-DURATIONS:])
+
+    def _left_by_another(self) -> float:
+        pause = self._keeper.account.get("pause")
+        if pause is None:
+            return 0.0
+        now = self._clock.now()
+        left = min(pause["until"] - now, pause["until"] - pause["set_at"])
+        return now + left if left > 0 else 0.0

@@ -1,0 +1,111 @@
+"""The job's lock: one run of a job at a time on this machine.
+
+`flock` on a file of its own. The kernel gives it back however the process ends, `kill -9` included, so there are no
+stale locks and nothing to clean up. Never the database file: closing a second handle of it would drop SQLite's locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestrator.engine.ports import Clock
+from orchestrator.errors import LockedError, StorageError
+from orchestrator.journal.refusals import disk_refusal
+
+NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+class JobLock:
+    """A context manager that holds the lock of the job whose state lies in `state_dir` (which must exist)."""
+
+    def __init__(self, state_dir: Path, clock: Clock) -> None:
+        self._path = state_dir / "lock"
+        self._clock = clock
+        self._fd: int | None = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Raises `LockedError` if another run has it, `StorageError` if the place can't be locked at all."""
+        while self._fd is None:
+            fd = self._open()
+            try:
+                self._lock(fd)
+                if self._is_current(fd):
+                    self._sign(fd)
+                    self._fd = fd
+            finally:
+                if self._fd is None:
+                    os.close(fd)
+
+    def release(self) -> None:
+        """Gives it back; harmless if it is not held. The file stays: removing it would let two runs hold two files."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            with contextlib.suppress(OSError):  # who held it is only for messages
+                os.ftruncate(fd, 0)
+            os.close(fd)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise disk_refusal(error, self._path) from None
+
+    def _lock(self, fd: int) -> None:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _locked_by(os.pread(fd, 4096, 0)) from None
+        except OSError as error:
+            if error.errno not in NO_FLOCK:
+                raise disk_refusal(error, self._path) from None
+            raise StorageError(
+                f"the file system of {self._path} knows no locks, so two runs could not see each other",
+                code="storage.no-locks",
+                hint="Put the job's state on a local disk with `--state DIR`.",
+            ) from None
+
+    def _is_current(self, fd: int) -> bool:
+        """Somebody may have removed the file between our opening and locking it: then the lock guards nothing."""
+        try:
+            return os.path.samestat(os.fstat(fd), self._path.lstat())
+        except FileNotFoundError:
+            return False
+
+    def _sign(self, fd: int) -> None:
+        started = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(holder).encode(), 0)
+        except OSError as error:
+            raise disk_refusal(error, self._path) from None
+
+
+def _locked_by(signature: bytes) -> LockedError:
+    try:
+        holder = json.loads(signature)
+        pid, host, started = int(holder["pid"]), str(holder["host"]), str(holder["started"])
+    except (ValueError, KeyError, TypeError):  # it has the lock but has not signed yet
+        return LockedError("another run of this job is active", hint="Wait until it has ended, and run again.")
+    return LockedError(
+        f"another run of this job is active: pid {pid} on {host} since {started}",
+        hint=f"Wait until it has ended, or stop it (`kill {pid}` on {host}). The lock frees itself when that process ends.",
+    )

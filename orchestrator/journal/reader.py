@@ -1,0 +1,109 @@
+"""Reads a journal without touching it: for `status` and `plan`, also while another process writes it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.engine.ports import Snapshot
+from orchestrator.errors import JournalError
+from orchestrator.journal.records import record_from_text
+from orchestrator.journal.refusals import open_refusal, primary_code
+from orchestrator.journal.versions import MIGRATIONS, Migration, migrate, newest, version_of
+
+NAME = "journal.db"
+
+
+def load(connection: sqlite3.Connection) -> Snapshot:
+    """Everything a journal of this version knows."""
+    records = {
+        key: record_from_text(text)
+        for key, text in connection.execute("SELECT key, record FROM exports ORDER BY rowid")
+    }
+    last = connection.execute("SELECT report FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
+    return Snapshot(records, json.loads(last[0]) if last else None)
+
+
+def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Snapshot | None:
+    """What the journal in `state_dir` knows; None if there is no journal.
+
+    Nothing in the folder changes, save that SQLite may put its `-shm` index beside a log that lacks one. A journal of
+    an older version is migrated in memory only. Raises `JournalError` if it is damaged, held, or of a newer version.
+    """
+    path = state_dir / NAME
+    refuse_symlinks(path)
+    try:
+        if not path.exists():
+            return None
+        try:
+            return _read(path, "mode=ro", migrations)
+        except sqlite3.OperationalError as error:
+            if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            if Path(f"{path}-journal").exists():
+                raise _unfinished(path) from None
+            # The log's index can't be had in a folder that is not ours to write: what the file itself says must do.
+            return _read(path, "immutable=1", migrations)
+    except sqlite3.Error as error:
+        if primary_code(error) in (
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_PERM,
+            sqlite3.SQLITE_IOERR,
+        ):
+            raise open_refusal(error, path) from None
+        raise _damaged(path, str(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise JournalError(
+            f"{path} can't be read: {error.strerror}", hint="See to the permissions of its folder."
+        ) from None
+
+
+def refuse_symlinks(path: Path) -> None:
+    """A link in the place of the journal or of its log would let somebody else's file be read or written as ours."""
+    for name in ("", "-wal", "-shm", "-journal"):
+        if Path(f"{path}{name}").is_symlink():
+            raise JournalError(
+                f"{path}{name} is a symbolic link; the journal must be a real file",
+                code="journal.symlink",
+                hint="Remove the link, or name the real folder with `--state DIR`.",
+            )
+
+
+def _read(path: Path, how: str, migrations: Sequence[Migration]) -> Snapshot:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5.0, isolation_level=None)
+    try:
+        connection.execute("BEGIN")  # one moment for all that is read
+        version = version_of(connection, path, migrations)
+        if version == newest(migrations):
+            return load(connection)
+        connection.execute("COMMIT")
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            connection.backup(copy)
+            migrate(copy, version, migrations)
+            return load(copy)
+        finally:
+            copy.close()
+    finally:
+        connection.close()
+
+
+def _damaged(path: Path, why: str) -> JournalError:
+    return JournalError(
+        f"{path} is damaged: {why}",
+        code="journal.damaged",
+        hint="Run the job: it moves the file aside and begins a new one from the manifest. Nothing that is stored is lost.",
+    )
+
+
+def _unfinished(path: Path) -> JournalError:
+    return JournalError(
+        f"{path} was left in the middle of a write",
+        code="journal.unfinished",
+        hint="Run the job: that puts the journal right.",
+    )

@@ -1,0 +1,35 @@
+"""Events and records as the journal's rows, and how a caller's events change what is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.engine.states import Event, Record, apply, event_to_json, record_from_json, record_to_json
+
+
+def fold(events: Sequence[Event], known: Mapping[str, Record]) -> dict[str, Record]:
+    """The records that `events` change, as they are afterwards. Raises `IllegalMove`; `known` is left as it is."""
+    changed: dict[str, Record] = {}
+    for event in events:
+        changed[event.key] = apply(changed.get(event.key) or known.get(event.key), event)
+    return changed
+
+
+def event_row(event: Event) -> tuple[str, int, str, float, str]:
+    """The columns key, part, kind, at and data."""
+    return event.key, event.part, event.kind, float(event.at), to_text(event_to_json(event))
+
+
+def record_text(record: Record) -> str:
+    return to_text(record_to_json(record))
+
+
+def record_from_text(text: str) -> Record:
+    return record_from_json(json.loads(text))
+
+
+def to_text(value: Any) -> str:
+    """Compact JSON in ASCII: labels may hold what no UTF-8 encoder takes (lone surrogates from a file's name)."""
+    return json.dumps(value, separators=(",", ":"))

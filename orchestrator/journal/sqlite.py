@@ -1,0 +1,174 @@
+"""The journal in SQLite: one thread writes, in groups, and answers when the group is durable.
+
+A commit costs a wait for the disk, however much is in it. So while one group is on its way, everybody else's events
+gather in a queue and become the next group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.ports import Clock, Snapshot
+from orchestrator.engine.states import Event
+from orchestrator.journal.database import Database, Write, open_database
+from orchestrator.journal.filesystem import filesystem_type
+from orchestrator.journal.records import to_text
+from orchestrator.journal.versions import MIGRATIONS, Migration
+
+GROUP = 1000
+"""Callers in one commit at most: a bound on how long the first of them waits."""
+
+RUNS = 10
+"""Reports kept: the last ones. Each lists every export, so all of them would outgrow the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """`write` is None for the last one: close."""
+
+    write: Write | None
+    answer: asyncio.Future[None] | None = None
+
+
+class SqliteJournal:
+    """Implements `Journal`, and keeps the account's values (see `account.py`).
+
+    `state_dir` must exist (`prepare_state`) and its lock be held. After `open`, `rebuilt` and `warning` hold what people
+    should be told: that a damaged journal was moved aside, that the place is a poor one.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        clock: Clock,
+        *,
+        migrations: Sequence[Migration] = MIGRATIONS,
+        filesystem: Callable[[Path], str | None] = filesystem_type,
+    ) -> None:
+        self._state_dir = state_dir
+        self._clock = clock
+        self._migrations = migrations
+        self._filesystem = filesystem
+        self._queue: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
+        self._open = False
+        self.rebuilt: str | None = None
+        self.warning: str | None = None
+        self.account: dict[str, Any] = {}
+
+    async def open(self) -> Snapshot:
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[Snapshot] = loop.create_future()
+        # A daemon: a run that is told to stop at once must not wait for it, and every commit is whole or not there.
+        threading.Thread(target=self._serve, args=(loop, opened), name="journal", daemon=True).start()
+        self._open = True
+        try:
+            return await opened
+        except Exception:
+            self._open = False
+            raise
+
+    async def append(self, events: Sequence[Event]) -> None:
+        if events:
+            await self._written(Write(events=tuple(events)))
+
+    async def finish_run(self, report: Mapping[str, Any]) -> None:
+        insert = ("INSERT INTO runs (finished_at, report) VALUES (?, ?)", (float(self._clock.now()), to_text(report)))
+        forget = ("DELETE FROM runs WHERE seq <= (SELECT max(seq) FROM runs) - ?", (RUNS,))
+        await self._written(Write(statements=(insert, forget)))
+
+    async def remember(self, name: str, value: Any) -> None:
+        """Keeps a value of the account; durable when it returns. Raises what `append` raises."""
+        await self._written(self._account_write(name, value))
+
+    def note(self, name: str, value: Any) -> None:
+        """Keeps a value of the account some time soon; nobody is told if that fails."""
+        self._put(_Wish(self._account_write(name, value)))
+
+    async def close(self) -> None:
+        """Harmless if `open` failed or was never called."""
+        if not self._open:
+            return
+        closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(_Wish(None, closed))
+        self._open = False
+        await closed
+
+    def _account_write(self, name: str, value: Any) -> Write:
+        self.account[name] = value
+        sql = "INSERT INTO account (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        return Write(statements=((sql, (name, to_text(value))),))
+
+    async def _written(self, write: Write) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(_Wish(write, answer))
+        await answer
+
+    def _put(self, wish: _Wish) -> None:
+        if not self._open:
+            raise RuntimeError("the journal is not open")
+        self._queue.put(wish)
+
+    # ------------------------------------------------------------------------------------------- the writer's thread
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[Snapshot]) -> None:
+        try:
+            database, found = open_database(
+                self._state_dir, self._clock.now(), migrations=self._migrations, filesystem=self._filesystem
+            )
+        except Exception as error:  # noqa: BLE001  every error is the opener's to see, and this thread's end
+            _on_loop(loop, _settle, opened, None, error)
+            return
+        self.rebuilt, self.warning, self.account = found.rebuilt, found.warning, database.account
+        _on_loop(loop, _settle, opened, found.snapshot, None)
+        closing = None
+        while closing is None:
+            wishes = self._gather()
+            closing = next((wish for wish in wishes if wish.write is None), None)
+            self._commit(loop, database, [wish for wish in wishes if wish.write is not None])
+        try:
+            database.close()
+        except Exception as error:  # noqa: BLE001  as above
+            _on_loop(loop, _settle, closing.answer, None, error)
+        else:
+            _on_loop(loop, _settle, closing.answer, None, None)
+
+    def _gather(self) -> list[_Wish]:
+        """Waits for one wish, and takes along what else is there by then."""
+        wishes = [self._queue.get()]
+        with contextlib.suppress(queue.Empty):
+            while len(wishes) < GROUP:
+                wishes.append(self._queue.get_nowait())
+        return wishes
+
+    def _commit(self, loop: asyncio.AbstractEventLoop, database: Database, wishes: Sequence[_Wish]) -> None:
+        try:
+            errors = database.commit([wish.write for wish in wishes if wish.write is not None])
+        except Exception as error:  # noqa: BLE001  a bug of ours must reach its callers, or they would wait for ever
+            errors = [error for _ in wishes]
+        _on_loop(loop, _settle_all, [(wish.answer, error) for wish, error in zip(wishes, errors, strict=True)])
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *args: Any) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for an answer any more
+        loop.call_soon_threadsafe(call, *args)
+
+
+def _settle_all(answers: Sequence[tuple[asyncio.Future[None] | None, Exception | None]]) -> None:
+    for answer, error in answers:
+        _settle(answer, None, error)
+
+
+def _settle(answer: asyncio.Future[Any] | None, result: Any, error: Exception | None) -> None:
+    if answer is None or answer.done():  # done: its caller was cancelled while it waited
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)

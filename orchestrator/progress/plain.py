@@ -1,0 +1,117 @@
+"""Progress for pipes and CI: a line at once for what matters, and a heartbeat so that silence means trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TextIO
+
+from orchestrator.engine.events import (
+    ExportChanged,
+    OutageBegan,
+    OutageEnded,
+    Parking,
+    Paused,
+    RunEnded,
+    RunStarted,
+    Told,
+)
+from orchestrator.progress import alerts
+from orchestrator.progress.tally import Tally, failure_of
+from orchestrator.progress.words import about, clock, count, printable, size, span
+
+HEARTBEAT = 30.0
+"""Seconds. Some CI services end a job that says nothing for ten minutes; a person gives up much sooner."""
+
+
+class PlainProgress:
+    """Observer that writes lines to `stream`. `now` gives seconds since the epoch; times are shown in local time."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float], *, every: float = HEARTBEAT) -> None:
+        self.tally = Tally()
+        self._stream = stream
+        self._now = now
+        self._every = every
+
+    async def beat(self) -> None:
+        """Writes the heartbeat, every `every` seconds, until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._every)
+            if self.tally.started_at is not None and self.tally.outcome is None:
+                self._say(self._now(), heartbeat(self.tally, self._now()))
+
+    def tell(self, told: Told) -> None:
+        line = _news(told, self.tally)
+        self.tally.tell(told)
+        if line is not None:
+            self._say(told.at, line)
+        if isinstance(told, RunEnded):
+            self._say(told.at, f"{_ENDINGS.get(told.outcome, told.outcome)}: {heartbeat(self.tally, told.at)}")
+
+    def _say(self, at: float, line: str) -> None:
+        # A reader that went away (`| head`, a closed terminal) must not end the run.
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{clock(at)} {line}\n")
+            self._stream.flush()
+
+
+_ENDINGS = {
+    "succeeded": "done",
+    "failed": "ended with failures",
+    "parked": "parked",
+    "refused": "stopped, the service refused the account",
+    "unreachable": "stopped, the service could not be reached or trusted",
+    "storage": "stopped, the storage refused",
+    "bug": "stopped by a bug",
+}
+
+
+def heartbeat(tally: Tally, now: float) -> str:
+    """Where the run stands, in one line: `7/24 stored, 5 at Loop, 1 downloading, 0 failed, 3.2 MB, about 6 min left`."""
+    pieces = [f"{tally.stored:,}/{tally.total:,} stored"]
+    stages = (
+        ("waiting", tally.waiting),
+        ("at Loop", tally.at_loop),
+        ("ready", tally.ready),
+        ("downloading", tally.downloading),
+    )
+    pieces += [f"{n:,} {name}" for name, n in stages if n]
+    pieces += [f"{tally.failed:,} failed", size(tally.bytes_received)]
+    remaining = tally.remaining(now)
+    if remaining is not None:
+        pieces.append(f"{about(remaining)} left")
+    for told in tally.outages.values():
+        pieces += alerts.outage(told, now)
+    pieces += alerts.pause(tally, now)
+    latest = tally.problems[-1] if tally.problems else None
+    if latest is not None and latest.again_at is not None and latest.again_at >= now:
+        pieces.append(f"in trouble: {alerts.problem(latest, now)}")
+    return ", ".join(pieces)
+
+
+def _news(told: Told, before: Tally) -> str | None:
+    """What is said at once of an event, given the figures before it; None for all that can wait for the heartbeat."""
+    match told:
+        case RunStarted():
+            job = printable(told.job)
+            idle = f" ({told.skipped:,} need nothing)" if told.skipped else ""
+            limits = f"at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
+            return f"{job}: {count(told.todo, 'export')} to do{idle}, {limits}"
+        case Paused() if told.until >= before.paused_until + 1:
+            pause = f"the service asks for silence until {alerts.local(told.until, told.at)}, for {span(told.until - told.at)}"
+            return f"{pause}: {printable(told.detail)}"
+        case OutageBegan() if told.host not in before.outages:
+            gives_up = f"probing until {alerts.local(told.gives_up_at, told.at)}"
+            return f"{alerts.host_name(told.host)} does not answer: {printable(told.detail)}; {gives_up}"
+        case OutageEnded() if told.host in before.outages:
+            lasted = span(told.at - before.outages[told.host].at)
+            return f"{alerts.host_name(told.host)} answers again, after {lasted}"
+        case ExportChanged(event="failed"):
+            seen = failure_of(told.record, told.at)
+            hint = f" (hint: {seen.hint})" if seen.hint else ""
+            return f"{alerts.problem(seen, told.at)}{hint}"
+        case Parking():
+            return ", ".join(alerts.parking(printable(told.reason)))
+        case _:
+            return None

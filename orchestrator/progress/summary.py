@@ -1,0 +1,201 @@
+"""What a person reads when a run has ended: `orchestrator.run/1` in words.
+
+Failures come first after the outcome, each with its hint; then figures; then what to do next. It fits 80 columns
+and needs no colour to be understood.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.progress.words import count, label, printable, size, spelled
+
+FAILURES_SHOWN = 10
+TABLE_ROWS = 12
+LABEL_CELLS = 28
+
+_WHY = {
+    "refused": "the service refused the account",
+    "unreachable": "the service could not be reached or trusted",
+    "storage": "the place for the files refused",
+    "bug": "a bug of ours",
+}
+_AGAIN = "run the same command again to go on; what is stored is not asked for anew."
+_NEXT = {
+    "failed": "see to what the hints say, then run the same command again: it tries the failed ones afresh.",
+    "parked": _AGAIN,
+    "refused": f"see to the account (token, rights, verification), then {_AGAIN}",
+    "unreachable": f"see to the network, or wait until the service is back, then {_AGAIN}",
+    "storage": f"make room or grant the permission, then {_AGAIN}",
+    "bug": f"please report it; {_AGAIN}",
+}
+_STYLES = {"succeeded": "bold green", "failed": "bold red"}
+
+
+def print_summary(
+    report: Mapping[str, Any], console: Console, *, reason: str | None = None, manifest: str | None = None
+) -> None:
+    """Prints the summary of a run report.
+
+    `reason` is why the run ended early, if it did: a parking's reason, or the message of the error that stopped it.
+    `manifest` is where the manifest lies, as the user would type it.
+    """
+    exports: Sequence[Mapping[str, Any]] = report["exports"]
+    outcome = report["outcome"]
+    _say(console, f"{printable(report['job'])}: {_verdict(report)}", style=_STYLES.get(outcome, "bold"))
+    why = reason or _WHY.get(outcome)
+    if why:
+        _say(console, printable(why), indent=2)
+    counts = _counts(report["counts"])
+    if counts:
+        _say(console, counts, indent=2)
+    _failures(console, [export for export in exports if export["state"] == "failed"])
+    table = _table(exports)
+    if table:
+        console.print()
+        for n, line in enumerate(table):
+            console.print(Text(f"  {line}", "" if n else "bold"), no_wrap=True)
+    _figures(console, report)
+    if manifest and any(export["state"] in ("stored", "skipped") for export in exports):
+        # Only the terminal may wrap this line: it is there to be copied.
+        console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
+    if outcome in _NEXT:
+        console.print()
+        _say(console, f"Next: {_NEXT[outcome]}", style="bold")
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    counts = report["counts"]
+    match report["outcome"]:
+        case "succeeded" if counts["stored"]:
+            return f"done, {count(counts['stored'], 'export')} stored"
+        case "succeeded":
+            return "nothing to do; every export is stored, or waits for its window to close"
+        case "failed":
+            return f"{count(counts['failed'], 'export')} failed"
+        case "parked":
+            return "parked before the end, nothing is lost"
+        case "refused" | "unreachable" | "storage" | "bug":
+            return "stopped, nothing is lost"
+        case other:
+            return printable(str(other))
+
+
+def _counts(counts: Mapping[str, int]) -> str | None:
+    """None where the verdict has said it all."""
+    words = {"stored": "stored", "failed": "failed", "pending": "pending", "skipped": "needed nothing"}
+    pieces = [f"{counts[state]:,} {word}" for state, word in words.items() if counts[state]]
+    if len(pieces) == 1 and (counts["stored"] or counts["skipped"]):
+        return None
+    return f"{', '.join(pieces) or 'none'}, of {count(counts['planned'], 'export')} planned"
+
+
+def _failures(console: Console, failed: Sequence[Mapping[str, Any]]) -> None:
+    """Exports that failed for one and the same reason share its telling."""
+    if not failed:
+        return
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for export in failed[:FAILURES_SHOWN]:
+        error = export["error"] or {"code": "error", "message": "no reason was kept", "hint": None}
+        reason = (printable(error["code"]), printable(error["message"]), printable(error["hint"] or ""))
+        groups.setdefault(reason, []).append(label(export["coordinates"]))
+    console.print()
+    for (code, message, hint), names in groups.items():
+        _say(console, f"FAILED {', '.join(names)}  [{code}]", indent=2, style="bold red")
+        _say(console, message, indent=4)
+        if hint:
+            _say(console, f"hint: {hint}", indent=4)
+    if len(failed) > FAILURES_SHOWN:
+        _say(console, f"… and {len(failed) - FAILURES_SHOWN:,} more: see `orchestrator status`", indent=2)
+
+
+def _table(exports: Sequence[Mapping[str, Any]]) -> list[str]:
+    """States and sizes by the first axis that groups the exports into a few; empty if none does."""
+    axis = _axis(exports)
+    if axis is None:
+        return []
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for export in exports:
+        groups.setdefault(export["coordinates"].get(axis, "-"), []).append(export)
+    seen = {export["state"] for export in exports}
+    columns = [state for state in ("stored", "failed", "pending", "skipped") if state in seen]
+    rows = [[axis, *("no need" if state == "skipped" else state for state in columns)]]
+    if "stored" in seen:
+        rows[0] += ["size", "rows"]
+    for name, members in groups.items():
+        states = Counter(export["state"] for export in members)
+        row = [printable(name), *(f"{states[state]:,}" for state in columns)]
+        if "stored" in seen:
+            stored = [export for export in members if export["state"] == "stored"]
+            row += [size(sum(export["bytes"] or 0 for export in stored)), _rows(stored)]
+        rows.append(row)
+    return _columns(rows)
+
+
+def _axis(exports: Sequence[Mapping[str, Any]]) -> str | None:
+    labels: dict[str, set[str]] = {}
+    for export in exports:
+        for axis, value in export["coordinates"].items():
+            labels.setdefault(axis, set()).add(value)
+    most = min(TABLE_ROWS, len(exports) - 1)
+    return next((axis for axis, values in labels.items() if 1 < len(values) <= most), None)
+
+
+def _rows(stored: Sequence[Mapping[str, Any]]) -> str:
+    # Workbooks that were not counted have no rows: a figure would claim that they are empty.
+    return "-" if any(export["rows"] is None for export in stored) else f"{sum(e['rows'] for e in stored):,}"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    """Aligned by terminal cells, names to the left and figures to the right, without trailing blanks."""
+    widths = [max(cell_len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    widths[0] = min(widths[0], LABEL_CELLS)
+    lines = []
+    for first, *rest in rows:
+        name = first if cell_len(first) <= widths[0] else set_cell_size(first, widths[0] - 1) + "…"
+        figures = "".join(f"  {figure:>{width}}" for figure, width in zip(rest, widths[1:], strict=True))
+        lines.append(set_cell_size(name, widths[0]) + figures)
+    return lines
+
+
+def _figures(console: Console, report: Mapping[str, Any]) -> None:
+    for n, line in enumerate(_figure_lines(report)):
+        if not n:
+            console.print()
+        _say(console, line, indent=2)
+
+
+def _figure_lines(report: Mapping[str, Any]) -> Iterable[str]:
+    api, counts = report["api"], report["counts"]
+    took = datetime.fromisoformat(report["finished_at"]) - datetime.fromisoformat(report["started_at"])
+    stored = [export for export in report["exports"] if export["state"] == "stored"]
+    if counts["stored"]:
+        rows = _rows(stored)
+        amount = size(report["bytes"]) if rows == "-" else f"{size(report['bytes'])} and {count(report['rows'], 'row')}"
+        yield f"{amount} stored in {spelled(took.total_seconds())}"
+    elif api["posts"] or api["polls"] or counts["pending"] or counts["failed"]:
+        yield f"Nothing was stored; it took {spelled(took.total_seconds())}"
+    if api["posts"] or api["polls"]:
+        asked = f"Requests to Loop: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}"
+        yield f"{asked}, {api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"
+    duplicates = api["possible_duplicates"]
+    if duplicates:
+        yield (
+            f"{count(duplicates, 'possible duplicate')}: creations that got no readable answer, in this run or an earlier "
+            "one. Loop may have made exports that nobody collects; the stored files are not affected."
+        )
+
+
+def _say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
+    """Prints a paragraph that is wrapped between words, every line of it indented."""
+    width = max(20, console.width - indent)
+    for line in Text(text, style).wrap(console, width):
+        line.rstrip()
+        console.print(Text(" " * indent).append_text(line), no_wrap=True, overflow="ignore", crop=False)

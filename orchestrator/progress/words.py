@@ -1,0 +1,106 @@
+"""How figures, times and foreign text are put for people. Pure; every printer speaks through it.
+
+Sizes are decimal (1 kB = 1,000 bytes), as file managers and CI dashboards show them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+
+# Terminal sequences as ECMA-48 writes them. A string (OSC, DCS, PM, APC) that is never ended is taken to the end of its line.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # strings: titles, hyperlinks
+    r"|\x1b[ -/]*[0-~]"  # the two-character ones
+)
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They would turn the order of what follows around: a message could then read as something else.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """`text` without anything that a terminal would obey: escape sequences, control and bidi characters.
+
+    What came from a service or a file may try to move the cursor, hide text or forge a line. A run of control
+    characters becomes one blank; with `lines`, line feeds and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text)
+    kept: list[str] = []
+    for char in text:
+        if char in _BIDI:
+            continue
+        if unicodedata.category(char) not in _UNPRINTABLE or (lines and char in "\n\t"):
+            kept.append(char)
+        elif kept and kept[-1] != " ":
+            kept.append(" ")
+    return "".join(kept)
+
+
+def label(coordinates: Mapping[str, str]) -> str:
+    """An export's name for people, from its coordinates: `support 2024-05`."""
+    return printable(" ".join(coordinates.values())) or "the only export"
+
+
+def count(n: int, noun: str) -> str:
+    """`1 export`, `1,200 exports`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def size(n: float) -> str:
+    """Bytes with three figures at most: `812 B`, `3.2 MB`, `48 GB`."""
+    value = float(n)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time as a clock counts it: `0:42`, `5:12`, `1:05:12`."""
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def spelled(seconds: float) -> str:
+    """A stretch of time in words: `42 s`, `5 min 12 s`, `1 h 05 min`, `2 days 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(whole / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    days, hours = divmod(round(minutes / 60), 24)
+    return f"{count(days, 'day')} {hours} h"
+
+
+def about(seconds: float) -> str:
+    """An estimate, told no finer than it is known: `less than a minute`, `about 12 min`, `about 1 h 20 min`."""
+    minutes = seconds / 60
+    if minutes < 0.95:
+        return "less than a minute"
+    if minutes < 20:
+        return f"about {round(minutes)} min"
+    if minutes < 57.5:
+        return f"about {5 * round(minutes / 5)} min"
+    tens = 10 * round(minutes / 10)
+    if tens < 10 * 60:
+        return f"about {tens // 60} h {tens % 60} min" if tens % 60 else f"about {tens // 60} h"
+    hours = round(minutes / 60)
+    return f"about {hours} h" if hours < 48 else f"about {count(round(hours / 24), 'day')}"
+
+
+def clock(at: float, now: float | None = None) -> str:
+    """A moment (seconds since the epoch) in local time: `14:03:20`; with its date if that is not `now`'s."""
+    moment = time.localtime(at)
+    if now is None or moment[:3] == time.localtime(now)[:3]:
+        return time.strftime("%H:%M:%S", moment)
+    return time.strftime("%Y-%m-%d %H:%M:%S", moment)

@@ -1,0 +1,108 @@
+"""A YAML file with the place of each of its values, so that an error can name the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from orchestrator.errors import JobError, Problem
+
+Path_ = tuple[str | int, ...]
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML without its guesses at dates and sexagesimals: an id written 2023-09-01 is a text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Document(NamedTuple):
+    """What a file says (`value`), and where: (line, column) from 1, by the path of keys and indexes that leads there.
+
+    A key of a mapping is placed at the key; an item of a list at its beginning.
+    """
+
+    file: str
+    value: Any
+    places: dict[Path_, tuple[int, int]]
+
+    def place(self, path: Path_) -> tuple[int, int] | tuple[None, None]:
+        """The place of `path`, or of the nearest part of it that the file has."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return None, None
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file. Raises JobError: not readable, not YAML, a key twice, or an alias (`*name`)."""
+    name = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise JobError(
+            Problem(f"the scenario {name} can't be read: {reason}", code="scenario.unreadable", file=name)
+        ) from None
+    return parse_document(text, name)
+
+
+def parse_document(text: str, name: str) -> Document:
+    """As read_document, of a text that is at hand. `name` is what errors call it."""
+    places: dict[Path_, tuple[int, int]] = {}
+    seen: set[int] = set()
+    problems: list[Problem] = []
+
+    def complain(node: yaml.Node, message: str) -> None:
+        line, column = _place(node)
+        problems.append(Problem(message, code="scenario.invalid", file=name, line=line, column=column))
+
+    def walk(node: yaml.Node, path: Path_) -> None:
+        if id(node) in seen:
+            complain(node, "an alias (*name) is not allowed here: write the value out")
+            return
+        seen.add(id(node))
+        places.setdefault(path, _place(node))
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                walk(item, (*path, index))
+        elif isinstance(node, yaml.MappingNode):
+            for key, item in node.value:
+                inner = (*path, str(key.value))
+                if inner in places:
+                    complain(key, f"the key {key.value!r} stands here twice")
+                places[inner] = _place(key)
+                walk(item, inner)
+
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is not None:
+            walk(root, ())
+        if problems:
+            raise JobError(*problems)
+        # The loader builds mappings of hashable keys only; its own complaint about others is a YAMLError as well.
+        value = {} if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        problem = Problem(
+            f"not YAML: {error.problem}", code="scenario.invalid", file=name, line=place[0], column=place[1]
+        )
+        raise JobError(problem) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise JobError(Problem(f"not YAML: {reason}", code="scenario.invalid", file=name)) from None
+    finally:
+        loader.dispose()
+    return Document(name, value, places)
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1

@@ -1,0 +1,188 @@
+"""Files below a folder that is held open, reached without ever following a symbolic link.
+
+Every step goes from one open folder to the next (`dir_fd`, `O_NOFOLLOW`): whoever swaps a folder for a link meanwhile
+gains nothing. Plain blocking calls, to be made on the storage's own threads. `path` in an error is relative to the
+output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+
+from orchestrator.storage.names import segments, temp_name
+from orchestrator.storage.refusals import exists, in_the_way, missing, refusing, symlink
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
+"""How a file system says that a folder can't be synced there."""
+
+
+def place(tmp: int, temp: str, root: int, path: str) -> None:
+    *folders, name = segments(path)
+    temp_name(temp)
+    with refusing(path), _folder(root, folders, make=True) as parent:
+        found = _look(parent, name)
+        if found is not None:
+            _refuse_other(found, path)
+        if _look(tmp, temp) is None:
+            raise missing(f"{path}: its temporary file {temp}")
+        # Should a link have come in between, the rename replaces the link itself.
+        os.rename(temp, name, src_dir_fd=tmp, dst_dir_fd=parent)
+        sync_folder(parent)
+
+
+def move(root: int, source: str, target: str) -> None:
+    *source_folders, source_name = segments(source)
+    *target_folders, target_name = segments(target)
+    with refusing(source), contextlib.ExitStack() as stack:
+        try:
+            old = stack.enter_context(_folder(root, source_folders, make=False))
+        except FileNotFoundError:
+            raise missing(source) from None
+        found = _look(old, source_name)
+        if found is None:
+            raise missing(source)
+        _refuse_other(found, source)
+        with refusing(target), _folder(root, target_folders, make=True) as new:
+            # Looked at and then renamed: only one run of a job is on, so nobody of ours comes in between. A hard link
+            # would close the gap for strangers too, but not every file system has them.
+            if _look(new, target_name) is not None:
+                raise exists(target)
+            os.rename(source_name, target_name, src_dir_fd=old, dst_dir_fd=new)
+            sync_folder(new)
+            sync_folder(old)
+
+
+def size(root: int, path: str) -> int | None:
+    """None for whatever is no file of its own: nothing there, a folder, a link, something behind a link."""
+    *folders, name = segments(path)
+    with refusing(path):
+        try:
+            with _folder(root, folders, make=False) as parent:
+                found = _look(parent, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise
+    return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+def open_to_read(root: int, path: str) -> int | None:
+    """A file descriptor; None where `size` gives None."""
+    *folders, name = segments(path)
+    with refusing(path):
+        try:
+            with _folder(root, folders, make=False) as parent:
+                # Not to be held up by a pipe of that name.
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        return None
+
+
+def replace(tmp: int, temp: str, root: int, name: str, data: bytes) -> None:
+    """Writes `data` to `name` in `root`, whole or not at all, by way of `temp` in `tmp`."""
+    with refusing(name):
+        found = _look(root, name)
+        if found is not None:
+            _refuse_other(found, name)
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=tmp)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                sync_file(fd)
+            os.rename(temp, name, src_dir_fd=tmp, dst_dir_fd=root)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temp, dir_fd=tmp)
+            raise
+        sync_folder(root)
+
+
+def open_folder(path: Sequence[str], start: int, mode: int = 0o777) -> int:
+    """Opens a folder below `start`, making what is missing of it."""
+    with _folder(start, path, make=True, mode=mode) as fd:
+        return os.dup(fd)
+
+
+def sync_file(fd: int) -> None:
+    """Durable when it returns."""
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):  # not every file system has it
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # there, `fsync` stops at the drive's own cache
+            return
+    os.fsync(fd)
+
+
+def sync_folder(fd: int) -> None:
+    """Names in it are durable when it returns, where the file system can do that."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+@contextlib.contextmanager
+def _folder(start: int, names: Sequence[str], *, make: bool, mode: int = 0o777) -> Iterator[int]:
+    fd = os.dup(start)
+    try:
+        for n, name in enumerate(names):
+            deeper = _step(fd, name, "/".join(names[: n + 1]), make=make, mode=mode)
+            os.close(fd)
+            fd = deeper
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _step(fd: int, name: str, path: str, *, make: bool, mode: int) -> int:
+    try:
+        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except OSError as error:
+        if not make or error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        found = _look(fd, name)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            raise symlink(path) from None
+        raise in_the_way(path, "a file") from None
+    with contextlib.suppress(FileExistsError):  # another export of this run made it just now
+        os.mkdir(name, mode, dir_fd=fd)
+    sync_folder(fd)
+    return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+
+
+def _look(parent: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_other(found: os.stat_result, path: str) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise symlink(path)
+    if stat.S_ISDIR(found.st_mode):
+        raise in_the_way(path, "a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise in_the_way(path, "no regular file")

@@ -1,0 +1,73 @@
+"""What a disk's errors mean to a person: each as a `StorageError` with a code and a hint."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+from orchestrator.errors import StorageError
+
+_FULL = ("storage.full", "the disk is full", "Free some space (or raise the quota) and run again: what is stored stays.")
+_PERMISSION = ("storage.permission", "no permission", "Give this user the right to write in the output folder.")
+_NAME = ("storage.name", "the file system refuses this name", "Shorten the labels of the matrix, or change `output.path`.")
+_IN_THE_WAY = (
+    "storage.in-the-way",
+    "something else is in the way",
+    "Move away what has this name, or change `output.path`.",
+)
+
+_MEANINGS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: ("storage.full", "the file is larger than may be", "Raise the limit on the size of files (`ulimit -f`)."),
+    errno.EROFS: ("storage.read-only", "the file system is read-only", "Mount it writable, or change `output.to`."),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.ENAMETOOLONG: _NAME,
+    errno.EILSEQ: _NAME,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTEMPTY: _IN_THE_WAY,
+    errno.ENOENT: ("storage.gone", "a file or folder has vanished", "Was the output folder removed or unmounted during the run?"),
+}
+
+
+def refusal(error: OSError, path: str) -> StorageError:
+    """`path` is relative to the output."""
+    if error.errno in _MEANINGS:
+        code, meaning, hint = _MEANINGS[error.errno]
+        return StorageError(f"{path}: {meaning}", code=code, hint=hint)
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StorageError(f"{path}: {reason}", code="storage.io", hint="Look after the disk or the connection to it, and run again.")
+
+
+@contextlib.contextmanager
+def refusing(path: str) -> Iterator[None]:
+    """Gives the system's errors inside as `StorageError`s about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(error, path) from None
+
+
+def symlink(path: str) -> StorageError:
+    return StorageError(
+        f"{path} is a symbolic link, which could lead out of the output folder",
+        code="storage.symlink",
+        hint="Remove the link. The output folder itself may be one: `output.to`.",
+    )
+
+
+def in_the_way(path: str, what: str) -> StorageError:
+    return StorageError(f"{path} is {what}, and a file is to be stored there", code="storage.in-the-way", hint=_IN_THE_WAY[2])
+
+
+def missing(path: str) -> StorageError:
+    return StorageError(f"{path} is not there", code="storage.missing", hint="Was it moved or removed by something else?")
+
+
+def exists(path: str) -> StorageError:
+    return StorageError(f"{path} exists, and nothing is replaced by a move", code="storage.exists", hint=_IN_THE_WAY[2])

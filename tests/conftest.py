@@ -1,0 +1,32 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+
+import aiohttp
+import aioresponses.core
+import pytest
+from aiohttp.client_proto import ResponseHandler
+
+# aioresponses 0.7.9 predates aiohttp 3.14 (pnuckowski/aioresponses#289): it builds responses without the `stream_writer`
+# that they now demand, and over a reader whose flow control asserts a transport once a body fills its buffer. Both are
+# mended here, for as long as its responses need it.
+if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+
+    class _Response(aiohttp.ClientResponse):
+        def __init__(self, *args, **kwargs):
+            kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+            super().__init__(*args, **kwargs)
+
+    def _reader(loop=None):
+        return aiohttp.StreamReader(ResponseHandler(loop=loop), limit=2**40, loop=loop)
+
+    @pytest.fixture(autouse=True, scope="session")
+    def _aioresponses_bridge():
+        patch = pytest.MonkeyPatch()
+        patch.setattr(aioresponses.core, "ClientResponse", _Response)
+        patch.setattr(aioresponses.core, "stream_reader_factory", _reader)
+        yield
+        patch.undo()

@@ -1,0 +1,152 @@
+import io
+
+import pytest
+from rich.cells import cell_len
+
+from orchestrator.progress.console import PeopleConsole
+from orchestrator.progress.summary import print_summary
+
+MONTHS = [f"2024-{month:02}" for month in range(1, 13)]
+ERROR = {"code": "export.failed", "message": "Loop says that this report failed, three times", "hint": "ask for less"}
+
+
+def export(team, window, state="stored", **more):
+    stored = state == "stored"
+    return {
+        "coordinates": {"team": team, "window": window},
+        "state": state,
+        "bytes": 123_456 if stored else None,
+        "rows": 1234 if stored else None,
+        "error": None,
+        **more,
+    }
+
+
+def report(outcome, exports, **api):
+    counts = {
+        state: sum(e["state"] == state for e in exports) for state in ("stored", "skipped", "failed", "pending")
+    }
+    stored = [e for e in exports if e["state"] == "stored"]
+    return {
+        "job": "support-backfill",
+        "outcome": outcome,
+        "started_at": "2026-11-23T12:00:00Z",
+        "finished_at": "2026-11-23T12:05:12.250Z",
+        "counts": {"planned": len(exports), **counts},
+        "api": {"posts": 24, "polls": 61, "throttled": 1, "errors": 0, "possible_duplicates": 0, **api},
+        "bytes": sum(e["bytes"] for e in stored),
+        "rows": sum(e["rows"] or 0 for e in stored),
+        "exports": exports,
+    }
+
+
+def told(report, width=80, **options):
+    out = io.StringIO()
+    print_summary(report, PeopleConsole(out, width=width), **options)
+    return out.getvalue()
+
+
+def test_a_good_run():
+    exports = [export(team, month) for team in ("support", "sales") for month in MONTHS]
+    assert told(report("succeeded", exports), manifest="exports/manifest.json") == (
+        "support-backfill: done, 24 exports stored\n"
+        "\n"
+        "  team     stored    size    rows\n"
+        "  support      12  1.5 MB  14,808\n"
+        "  sales        12  1.5 MB  14,808\n"
+        "\n"
+        "  3.0 MB and 29,616 rows stored in 5 min 12 s\n"
+        "  Requests to Loop: 24 creations, 61 polls, 1 throttled (429), 0 errors\n"
+        "  Every file, with its sha256: exports/manifest.json\n"
+    )
+
+
+def test_nothing_to_do():
+    exports = [export("support", month, "skipped") for month in MONTHS]
+    assert told(report("succeeded", exports, posts=0, polls=0), width=120, manifest="m.json") == (
+        "support-backfill: nothing to do; every export is stored, or waits for its window to close\n"
+        "  Every file, with its sha256: m.json\n"
+    )
+
+
+def test_failures_come_first_each_reason_told_once():
+    exports = [export("support", month, "failed", error=ERROR) for month in MONTHS]
+    exports += [export("sales", month) for month in MONTHS]
+    exports[0] = export("support", "2024-01", "failed", error={**ERROR, "message": "bad\x1b[2J request", "hint": None})
+    exports[1] = export("support", "2024-02", "failed")
+    text = told(report("failed", exports, possible_duplicates=2))
+    assert text.startswith(
+        "support-backfill: 12 exports failed\n"
+        "  12 stored, 12 failed, of 24 exports planned\n"
+        "\n"
+        "  FAILED support 2024-01  [export.failed]\n"
+        "    bad request\n"
+        "  FAILED support 2024-02  [error]\n"
+        "    no reason was kept\n"
+        "  FAILED support 2024-03, support 2024-04, support 2024-05, support 2024-06,\n"
+    )
+    assert text.count("Loop says") == text.count("hint: ask for less") == 1
+    assert "support 2024-10" in text
+    assert "support 2024-11" not in text
+    assert "  … and 2 more: see `orchestrator status`\n" in text
+    assert "  support       0      12     0 B       0\n" in text
+    assert "2 possible duplicates: creations that got no readable answer" in text
+    assert "Next: see to what the hints say" in text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why", "what_next"),
+    [
+        ("parked", None, "Next: run the same command again to go on"),
+        ("refused", "the service refused the account", "see to the account"),
+        ("unreachable", "the service could not be reached or trusted", "see to the network"),
+        ("storage", "the place for the files refused", "make room"),
+        ("bug", "a bug of ours", "please report it"),
+    ],
+)
+def test_what_ended_early_says_why_and_what_next(outcome, why, what_next):
+    exports = [export("support", month, "pending") for month in MONTHS]
+    text = told(report(outcome, exports))
+    assert "nothing is lost" in text
+    assert "12 pending, of 12 exports planned" in text
+    assert "Nothing was stored; it took 5 min 12 s" in text
+    assert what_next in text
+    if why:
+        assert f"  {why}\n" in text
+    assert "  SIGTERM came\n" in told(report(outcome, exports), reason="SIGTERM came")
+
+
+def test_an_outcome_of_a_later_version():
+    assert "support-backfill: adjourned\n" in told(report("adjourned", []))
+
+
+def test_workbooks_that_were_not_counted_have_no_rows():
+    exports = [export(team, month, rows=None) for team in ("a", "b") for month in MONTHS]
+    text = told(report("succeeded", exports))
+    assert "  a         12  1.5 MB     -\n" in text
+    assert "  3.0 MB stored in 5 min 12 s\n" in text
+
+
+def test_the_manifest_path_is_never_broken():
+    path = "/long" * 30 + "/manifest.json"
+    assert f"  Every file, with its sha256: {path}\n" in told(report("succeeded", [export("a", "b")]), manifest=path)
+
+
+def test_a_table_only_where_it_groups():
+    assert "\n  window" not in told(report("succeeded", [export("support", month) for month in MONTHS]))
+    many = [export(f"team {n}", month) for n in range(13) for month in MONTHS]
+    assert "\n  window " in told(report("succeeded", many))
+    odd = [export("support", month) for month in MONTHS] + [export("日本" * 30, month) for month in MONTHS]
+    odd[0]["coordinates"] = {"window": "2024-01"}
+    text = told(report("succeeded", odd))
+    assert "…" in text
+    assert "\n  -  " in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_it_fits(width):
+    exports = [export("support", month, "failed", error=ERROR) for month in MONTHS]
+    text = told(report("failed", exports, possible_duplicates=1), width=width)
+    lines = [line for line in text.splitlines() if not line.startswith("  Every file")]
+    assert all(cell_len(line) <= width for line in lines)
+    assert not any(line.endswith(" ") for line in lines)

@@ -1,0 +1,189 @@
+import random
+
+import pytest
+
+from orchestrator.engine.events import (
+    BytesReceived,
+    ExportChanged,
+    OutageBegan,
+    OutageEnded,
+    Parking,
+    Paused,
+    RequestSent,
+    RunEnded,
+    RunStarted,
+    Told,
+    Troubled,
+)
+from orchestrator.engine.states import State
+from orchestrator.progress.tally import Tally
+
+T = 1_763_900_000.0
+
+
+@pytest.fixture
+def tally():
+    tally = Tally()
+    tally.tell(RunStarted(T, "backfill", "run", 24, 3, 16, 4))
+    return tally
+
+
+def stages(tally):
+    return {
+        name: getattr(tally, name)
+        for name in ("waiting", "at_loop", "ready", "downloading", "stored", "failed")
+        if getattr(tally, name)
+    }
+
+
+def test_an_export_passes_the_stages(tally, record):
+    key = record(0, State.WAITING).key
+    assert stages(tally) == {"waiting": 24}
+    tally.tell(ExportChanged(T, record(0, State.CREATING), "intended"))
+    assert stages(tally) == {"waiting": 23, "at_loop": 1}
+    tally.tell(ExportChanged(T, record(0, State.GENERATING), "created"))
+    assert stages(tally) == {"waiting": 23, "at_loop": 1}
+    tally.tell(ExportChanged(T, record(0, State.READY), "ready"))
+    assert stages(tally) == {"waiting": 23, "ready": 1}
+    tally.tell(RequestSent(T, "fetch", key))
+    assert stages(tally) == {"waiting": 23, "downloading": 1}
+    tally.tell(ExportChanged(T, record(0, State.VERIFIED), "verified"))
+    assert stages(tally) == {"waiting": 23, "downloading": 1}
+    tally.tell(ExportChanged(T, record(0, State.STORED), "stored"))
+    assert stages(tally) == {"waiting": 23, "stored": 1}
+    assert tally.state(key) is State.STORED
+    assert tally.state("k1-unheard") is None
+
+
+def test_a_broken_transfer_goes_back_to_ready(tally, record):
+    ready = record(0, State.READY)
+    tally.tell(ExportChanged(T, ready, "ready"))
+    tally.tell(RequestSent(T, "fetch", ready.key))
+    tally.tell(Troubled(T, ready.key, "files.broken", "cut", T + 5))
+    assert stages(tally) == {"waiting": 23, "ready": 1}
+    tally.tell(RequestSent(T, "fetch", ready.key))
+    tally.tell(RequestSent(T, "poll", ready.key))  # the URL had died: a fresh one is asked for
+    assert stages(tally) == {"waiting": 23, "ready": 1}
+
+
+def test_what_an_earlier_run_left_is_known_by_its_first_request(tally):
+    tally.tell(RequestSent(T, "poll", "k1-a"))
+    tally.tell(RequestSent(T, "fetch", "k1-b"))
+    assert stages(tally) == {"waiting": 22, "at_loop": 1, "downloading": 1}
+    tally.tell(RequestSent(T, "create", "k1-c"))
+    assert tally.requests == {"poll": 1, "fetch": 1, "create": 1}
+
+
+def test_what_was_stored_before_is_no_work_of_this_run(tally, record):
+    for event in ("adopted", "moved", "superseded", "planned"):
+        tally.tell(ExportChanged(T, record(0, State.STORED), event))
+    assert stages(tally) == {"waiting": 24}
+
+
+def test_more_exports_than_were_announced(tally, record):
+    for n in range(30):
+        tally.tell(ExportChanged(T, record(n, State.GENERATING), "created"))
+    assert tally.total == 30
+    assert tally.waiting == 0
+
+
+def test_bytes_and_their_rate(tally, record):
+    tally.tell(BytesReceived(T + 1, "k1-a", 1000, None))
+    tally.tell(BytesReceived(T + 2, "k1-a", 3000, 9000))
+    tally.tell(BytesReceived(T + 2.5, "k1-a", 500, None))  # began anew
+    assert tally.bytes_received == 3500
+    assert tally.rate(T + 3) == pytest.approx(3500 / 2)
+    assert tally.rate(T + 11.5) == pytest.approx(2500 / 9.5)
+    assert tally.rate(T + 60) == 0
+
+
+def test_bytes_are_forgotten_when_the_file_is_stored(tally, record):
+    stored = record(0, State.STORED)
+    tally.tell(BytesReceived(T + 1, stored.key, 1000, None))
+    tally.tell(ExportChanged(T + 2, stored, "stored"))
+    tally.tell(BytesReceived(T + 3, stored.key, 1500, None))
+    assert tally.bytes_received == 2500
+
+
+def test_the_estimate_waits_until_it_makes_sense(tally, record):
+    assert tally.remaining(T + 60) is None
+    for n in range(3):
+        tally.tell(ExportChanged(T + 5, record(n, State.STORED), "stored"))
+    assert tally.remaining(T + 5) is None
+    assert tally.remaining(T + 30) == pytest.approx(21 * 10)
+    tally.tell(Paused(T + 30, T + 90, "429"))
+    assert tally.remaining(T + 30) == pytest.approx(21 * 10 + 60)
+    tally.tell(OutageBegan(T + 30, "api", "refused", T + 900))
+    assert tally.remaining(T + 30) is None
+    tally.tell(OutageEnded(T + 31, "api"))
+    tally.tell(Parking(T + 32, "the deadline"))
+    assert tally.remaining(T + 32) is None
+    assert Tally().remaining(T) is None
+
+
+def test_no_estimate_when_all_is_done(tally, record):
+    for n in range(24):
+        tally.tell(ExportChanged(T + 5, record(n, State.STORED), "stored"))
+    assert tally.remaining(T + 60) is None
+
+
+def test_a_pause_is_never_shortened(tally):
+    tally.tell(Paused(T, T + 300, "first"))
+    tally.tell(Paused(T, T + 5, "second"))
+    assert (tally.paused_until, tally.pause_detail) == (T + 300, "first")
+
+
+def test_an_outage_told_again_began_when_it_began(tally):
+    tally.tell(OutageBegan(T, "api", "refused", T + 900))
+    tally.tell(OutageBegan(T + 60, "api", "reset", T + 900))
+    assert tally.outages["api"].at == T
+    assert tally.outages["api"].detail == "reset"
+    tally.tell(OutageEnded(T + 61, "files"))
+    tally.tell(OutageEnded(T + 61, "api"))
+    assert not tally.outages
+
+
+def test_the_last_problems_same_words_counted(tally, record):
+    for n in range(5):
+        tally.tell(ExportChanged(T, record(n, State.GENERATING), "created"))
+        tally.tell(Troubled(T + n, record(n, State.WAITING).key, "api.broken", "503", T + 60))
+    tally.tell(Troubled(T + 6, "k1-unknown-to-us", "api.broken", "reset\x1b[2J", T + 60))
+    tally.tell(ExportChanged(T + 7, record(0, State.FAILED, "no"), "failed"))
+    assert [(p.label, p.message, p.times) for p in tally.problems] == [
+        ("support 2000-05", "503", 5),
+        ("k1-unknown-t", "reset", 1),
+        ("support 2000-01", "no", 1),
+    ]
+    assert tally.problems[-1].again_at is None
+    assert tally.problems[-1].hint == "try a shorter window"
+    tally.tell(Troubled(T + 8, "k1-x", "api.broken", "something new", T + 60))
+    assert len(tally.problems) == 3
+
+
+def test_the_end_and_unknown_events(tally):
+    tally.tell(Told(T))
+    tally.tell(RunEnded(T + 5, "parked"))
+    assert tally.outcome == "parked"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_stages_always_add_up(seed, record):
+    chance = random.Random(seed)
+    tally = Tally()
+    tally.tell(RunStarted(T, "backfill", "run", 40, 0, 16, 4))
+    for step in range(600):
+        n, at = chance.randrange(40), T + step / 10
+        key = record(n, State.WAITING).key
+        tally.tell(
+            chance.choice(
+                [
+                    ExportChanged(at, record(n, chance.choice([s for s in State if s != "superseded"])), "any"),
+                    RequestSent(at, chance.choice(["create", "poll", "fetch"]), key),
+                    BytesReceived(at, key, chance.randrange(10**6), None),
+                    Troubled(at, key, "c", chance.choice("abcd"), at + 1),
+                ]
+            )
+        )
+        figures = [tally.waiting, tally.at_loop, tally.ready, tally.downloading, tally.stored, tally.failed]
+        assert min(figures) >= 0
+        assert sum(figures) == tally.total == 40
