@@ -34,6 +34,9 @@ LARGEST_ANSWER = 1024 * 1024
 """Bytes of an answer that are read, counted after decompression. The documented ones have about a hundred."""
 
 
+_UNSENDABLE = "the user to impersonate holds line breaks or control characters; nothing was sent"
+
+
 @dataclass(slots=True)
 class _Attempt:
     """What the wire saw of one call."""
@@ -65,29 +68,26 @@ class LoopClient:
         self._network = network
         self._clock = clock
         self._proxies: Proxies | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._sent: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         self._token = self._read_token()
         self._proxies = Proxies(self._network.proxy)
         context = tls_context(self._network.ca_file)
-        timeout = self._network.timeout
-        self._session = aiohttp.ClientSession(
-            # How many requests run at once is the engine's decision: a queue in here would hide it.
-            connector=aiohttp.TCPConnector(limit=0, ssl=context),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT, timeout)),
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
-            trace_configs=[self._wiretap()],
-        )
+        # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). A POST gets
+        # a connection of its own: on one that the host is just closing it would be a possible duplicate for nothing.
+        self._sessions = {
+            "POST": self._session(aiohttp.TCPConnector(limit=0, ssl=context, force_close=True)),
+            "GET": self._session(aiohttp.TCPConnector(limit=0, ssl=context)),
+        }
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._session is not None, "entered"
-        await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     @property
     def posts_sent(self) -> int:
@@ -99,6 +99,8 @@ class LoopClient:
 
     async def create(self, request: Mapping[str, Any], identity: str | None) -> CreateAnswer:
         """POSTs an export. See `ExportApi`."""
+        if not _can_be_sent(identity):
+            return Invalid(_UNSENDABLE)
         reply = await self._exchange("POST", CREATE_PATH, identity, request_body(request))
         if not isinstance(reply, _Reply):
             return reply
@@ -125,14 +127,13 @@ class LoopClient:
 
     async def _exchange(
         self, method: str, path: str, identity: str | None, body: bytes | None = None
-    ) -> _Reply | Broken | Denied | Invalid:
-        assert self._session is not None, "entered"
+    ) -> _Reply | Broken | Denied:
         assert self._proxies is not None, "entered"
         # Refused here, for aiohttp would raise, and a line break in a header is a second header.
         if not self._token.isprintable():
             return Denied(401, "the token holds line breaks or control characters; nothing was sent")
-        if identity is not None and not identity.isprintable():
-            return Invalid("the user to impersonate holds line breaks or control characters; nothing was sent")
+        if not _can_be_sent(identity):
+            return Broken(_UNSENDABLE, sent=False)
         headers = {"Authorization": f"Bearer {self._token}"}
         if identity is not None:
             headers["X-Impersonate-User"] = identity
@@ -145,7 +146,7 @@ class LoopClient:
             headers |= credentials
         attempt = _Attempt()
         try:
-            response = await self._session.request(
+            response = await self._sessions[method].request(
                 method,
                 url,
                 data=body,
@@ -173,6 +174,16 @@ class LoopClient:
             return bytes(body), what_broke(error, self._host)
         return bytes(body), None
 
+    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        timeout = self._network.timeout
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT, timeout)),
+            headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
+            trace_configs=[self._wiretap()],
+        )
+
     def _wiretap(self) -> aiohttp.TraceConfig:
         async def sent(
             _session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
@@ -183,6 +194,10 @@ class LoopClient:
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(sent)
         return trace
+
+
+def _can_be_sent(identity: str | None) -> bool:
+    return identity is None or identity.isprintable()
 
 
 def _explained(answer: Broken, reply: _Reply) -> Broken:

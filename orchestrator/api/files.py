@@ -218,9 +218,11 @@ def _parsed(target: str) -> URL:
     try:
         if not _URL.fullmatch(target):
             raise ValueError
-        return URL(target, encoded=True)
+        url = URL(target, encoded=True)
+        _ = url.port  # yarl takes host and port apart only when they are asked for
     except ValueError:
         raise FileBroken("the service gave a file URL that can't be used", reached=True) from None
+    return url
 
 
 def _absolute(location: str, base: str) -> str:
@@ -229,10 +231,7 @@ def _absolute(location: str, base: str) -> str:
         return location
     if location.startswith("//"):
         return f"{base.partition(':')[0]}:{location}"
-    try:
-        return urljoin(base, location)
-    except ValueError:
-        return location
+    return urljoin(base, location)
 
 
 # --------------------------------------------------------------------------------------------------- what answers mean

@@ -148,16 +148,16 @@ def what_broke(error: BaseException, host: str) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status} instead of connecting to {host}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"no connection to the proxy {error.host}:{error.port}: {_reason(error.os_error)}"
+        return f"no connection to the proxy {error.host}:{error.port}{_because(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"the name {error.host} can't be resolved: {_reason(error.os_error)}"
+        return f"the name {error.host} can't be resolved{_because(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "") or "it can't be verified"
         return f"the certificate of {host} is not trusted: {why} (own certificates: `network.ca_file` or SSL_CERT_FILE)"
     if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return f"no TLS with {host}: {_reason(error.os_error)}"
+        return f"no TLS with {host}{_because(error.os_error)}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection to {host}: {_reason(error.os_error)}"
+        return f"no connection to {host}{_because(error.os_error)}"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return f"no connection to {host} in time"
     if isinstance(error, TimeoutError):
@@ -169,14 +169,15 @@ def what_broke(error: BaseException, host: str) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer of {host} is not HTTP"
     if isinstance(error, OSError):
-        return f"the connection to {host} broke: {_reason(error)}"
+        return f"the connection to {host} broke{_because(error)}"
     return f"the exchange with {host} failed ({type(error).__name__})"
 
 
-def _reason(error: OSError) -> str:
+def _because(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "handshake failed").lower().replace("_", " ")
-    if isinstance(error, socket.gaierror):
-        return (error.strerror or "no such name").lower()
-    # `strerror` of aiohttp's own errors may hold the URL; the system's text for the number does not.
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        why = (error.reason or "").replace("_", " ")
+    elif isinstance(error, socket.gaierror):
+        why = error.strerror or ""
+    else:  # `strerror` of aiohttp's own errors may hold the URL; the system's text for the number does not
+        why = os.strerror(error.errno) if error.errno else ""
+    return f": {why.lower()}" if why else ""

@@ -57,6 +57,8 @@ def create_answer(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str = ""
 ) -> CreateAnswer:
     """What an answer to a POST means. `now` is in seconds since the epoch; `secret` is never repeated in a detail."""
+    if status == 400:
+        return Invalid(said(body, secret) or with_status(status))
     if status not in (200, 201):
         return _refusal(status, headers, body, now=now, secret=secret)
     answer = json_object(body)
@@ -116,7 +118,7 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
 
 def _refusal(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str
-) -> Throttled | Denied | Invalid | Broken:
+) -> Throttled | Denied | Broken:
     words = said(body, secret)
     told = with_status(status, words)
     if status == 429:
@@ -125,8 +127,6 @@ def _refusal(
         return Throttled(retry_after(headers, now), told, unavailable=True)
     if status in (401, 403, 451):
         return Denied(status, words or told)
-    if status == 400:
-        return Invalid(words or told)
     if 300 <= status < 400:
         target = _without_query(header(headers, "location"), secret)
         return Broken(f"the API redirects ({status}) to {target}, which is not followed", trusted=False)

@@ -77,7 +77,10 @@ def _spoken(answer: Mapping[str, Any], depth: int = 3) -> str:
     code = next((known[key] for key in _CODE if isinstance(known.get(key), str | int)), None)
     fields = "; ".join(line for key in _FIELDS for line in _lines(known.get(key)))
     if message is None and code is None and not fields:
-        return orjson.dumps(answer).decode() if answer else ""
+        try:
+            return orjson.dumps(answer).decode() if answer else ""
+        except orjson.JSONEncodeError:  # nested deeper than anybody reads
+            return ""
     extras = [f"code {code}"] if code is not None else []
     if fields:
         extras.append(f"fields: {fields}")

@@ -22,6 +22,8 @@ _TOLERANT_FROM = 8
 """From this length on a secret is found even when blanks or line breaks were put between its characters."""
 
 _SECRET_NAMES = re.compile(r"(?i)^(proxy-)?authorization$|^(set-)?cookie$|^x-api-key$|token$|password$|^secret$")
+# A header's value, of which a part may have been redacted already.
+_VALUE = rf"(?:{re.escape(REDACTED)}|[^\s\"',;)}}\]\\])+"
 # In this order: the user part of a URL, its query, the query of a percent-encoded one, headers, a signed URL's parameters.
 _PATTERNS = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>@]+@", re.IGNORECASE), rf"\1{REDACTED}@"),
@@ -30,12 +32,12 @@ _PATTERNS = (
     (
         re.compile(
             r"(\bauthorization(?:\\?[\"']\s*[:=,]|\s*[:=])\s*(?:b(?=[\"']))?\\?[\"']?)"
-            r"(?:(?:bearer|basic)\s+)?[^\s\"',;)}\]\\]+",
+            r"(?:(?:bearer|basic)\s+)?" + _VALUE,
             re.IGNORECASE,
         ),
         rf"\1{REDACTED}",
     ),
-    (re.compile(r"\b(bearer)\s+[^\s\"',;)}\]]+", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (re.compile(r"\b(bearer)\s+" + _VALUE, re.IGNORECASE), rf"\1 {REDACTED}"),
     (re.compile(r"\b(signature|policy|key-pair-id)=[^\s&\"'<>]+", re.IGNORECASE), rf"\1={REDACTED}"),
 )
 

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from orchestrator.content.decoding import Decoder
+from orchestrator.content.digest import Digest
 from orchestrator.content.json_rows import JsonRows
 from orchestrator.content.sniff import HEAD, mistaken, page
 from orchestrator.content.workbook import MAGIC, WANTED, check_workbook
 
 _BLOCK = 1024 * 1024
 _HTML = ("text/html", "application/xhtml+xml")
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """What a whole, checked file holds, decoded. `rows` is None for a workbook that was not counted."""
-
-    bytes: int
-    sha256: str
-    rows: int | None
 
 
 class Checker:

@@ -98,7 +98,7 @@ class JsonScanner:
     @property
     def between_rows(self) -> bool:
         """The next byte may begin a row: everything before is done with."""
-        return len(self._open) == 1 and self._expected in (_ITEM, _FIRST_ITEM) and not self._cut
+        return len(self._open) == 1 and self._expected in (_ITEM, _FIRST_ITEM)
 
     def skip(self, size: int, rows: int) -> None:
         """Goes past `size` bytes that somebody else has checked: whole rows, each with a comma behind it."""
@@ -118,8 +118,9 @@ class JsonScanner:
         taken = at + len(self._cut) - before
         self._check_utf8(data[:taken])
         self.offset += taken
-        # Digits beyond the second of a run change nothing for the grammar: a cut number stays short.
-        self._cut = _LONG_DIGITS.sub(rb"\1", self._cut)
+        if self._expected not in (_IN_STRING, _IN_KEY):
+            # A number may be of any length, but digits beyond the second of a run change nothing for the grammar.
+            self._cut = _LONG_DIGITS.sub(rb"\1", self._cut)
         return taken
 
     def finish(self) -> None:

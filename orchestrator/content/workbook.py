@@ -21,6 +21,7 @@ _FREE = 64 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _END_RECORD = b"PK\x05\x06"
 _END_RECORD_SIZE = 22
+_END_REACH = _END_RECORD_SIZE + 0xFFFF  # the record and the longest comment
 _ENCRYPTED = 0x1
 _CONTENT_TYPES = "[Content_Types].xml"
 
@@ -36,15 +37,9 @@ def check_workbook(file: BinaryIO) -> int | None:
     head = file.read(HEAD)
     if not head.startswith(MAGIC):
         raise mistaken(head, WANTED)
-    if not zipfile.is_zipfile(file):
-        raise ContentError(
-            "the workbook breaks off: the end of its archive is missing",
-            hint="The transfer was cut, or the service wrote half a file. Run again to fetch it anew.",
-            code="content.truncated",
-        )
+    _check_end(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            _check_end(file, archive)
             _check_parts(archive.infolist(), file.seek(0, 2))
             for member in archive.infolist():
                 _read_through(archive, member)
@@ -57,10 +52,19 @@ def check_workbook(file: BinaryIO) -> int | None:
     return None
 
 
-def _check_end(file: BinaryIO, archive: zipfile.ZipFile) -> None:
+def _check_end(file: BinaryIO) -> None:
     # zipfile looks for the end record anywhere in the last 64 KiB, and so overlooks a page glued behind it.
-    file.seek(-(_END_RECORD_SIZE + len(archive.comment)), 2)
-    if file.read(len(_END_RECORD)) != _END_RECORD:
+    file.seek(max(0, file.seek(0, 2) - _END_REACH))
+    tail = file.read(_END_REACH)
+    record = tail.rfind(_END_RECORD)
+    end = record + _END_RECORD_SIZE + int.from_bytes(tail[record + 20 : record + 22], "little")
+    if record < 0 or end > len(tail):
+        raise ContentError(
+            "the workbook breaks off: the end of its archive is missing",
+            hint="The transfer was cut, or the service wrote half a file. Run again to fetch it anew.",
+            code="content.truncated",
+        )
+    if end < len(tail):
         raise ContentError("behind the end of the workbook stands more data", hint=AGAIN_HINT, code="content.trailing")
 
 

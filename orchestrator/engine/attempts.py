@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import anyio
 
+from orchestrator.content.digest import Digest
 from orchestrator.engine.choose import Ref
 from orchestrator.engine.events import BytesReceived, Paused, RequestSent
 from orchestrator.engine.health import Streak
@@ -25,7 +26,6 @@ from orchestrator.engine.ports import (
     Contents,
     CreateAnswer,
     Denied,
-    Digest,
     ExportApi,
     FileBroken,
     FileRefused,

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeVar
 
+from orchestrator.content.digest import Digest
 from orchestrator.engine.events import Told
 from orchestrator.engine.states import Event, Record
 
@@ -197,15 +198,6 @@ class Files(Protocol):
 
 
 # ----------------------------------------------------------------------------------------------------------- content
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """What a whole, checked file holds. `rows` is None for a workbook that was not counted."""
-
-    bytes: int
-    sha256: str
-    rows: int | None
 
 
 class Checker(Protocol):

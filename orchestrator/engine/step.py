@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from orchestrator.content.digest import Digest
 from orchestrator.engine import backoff, polling
 from orchestrator.engine.health import Streak
 from orchestrator.engine.policy import Policy
@@ -27,7 +28,6 @@ from orchestrator.engine.ports import (
     Broken,
     CreateAnswer,
     Denied,
-    Digest,
     Invalid,
     NotFound,
     SignedUrl,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import anyio
 
+from orchestrator.content.digest import Digest
 from orchestrator.engine.choose import Ref
 from orchestrator.engine.ports import (
     Checker,
     Contents,
-    Digest,
     FileBroken,
     FileRefused,
     Files,

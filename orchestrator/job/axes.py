@@ -66,7 +66,7 @@ def _axis(entries: Iterable[tuple[Key, object]], read: Callable[[Key, object], V
     def once(key: Key, entry: object) -> Value:
         value = read(key, entry)
         if value.label in seen:
-            raise Misfit(f"the label {value.label!r} is there twice", show=False)
+            raise Misfit("the same label is there twice", show=False)
         seen.add(value.label)
         return value
 

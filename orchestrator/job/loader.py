@@ -29,7 +29,8 @@ MAX_BYTES = 1 << 20
 MAX_SHOWN = 60
 
 _TOKEN = ("api", "token")
-_UNSHOWN = (_TOKEN, ("network", "proxy"), ("api", "base_url"))
+_UNSHOWN = {("api",), ("api", "base_url"), _TOKEN, ("network",), ("network", "proxy")}
+"""Where a secret may stand, in its place or by mistake."""
 _PYDANTIC = {
     "missing": "is missing and required",
     "model_type": "a mapping of keys is due here",
@@ -70,7 +71,7 @@ class Job:
 
     def misfit(self, path: Sequence[str | int], misfit: Misfit) -> Problem:
         """The problem that a misfit at that path of keys is."""
-        return _placed(self._root, tuple(path), misfit)
+        return _placed(self._root, (*path, *misfit.at), misfit)
 
 
 def load_job(
@@ -252,6 +253,7 @@ def _placed(root: Node, at: tuple[str | int, ...], misfit: Misfit) -> Problem:
     """The misfit with its place and, unless a secret may stand there, what was found."""
     if misfit.file is not None:
         return _problem(Place(misfit.file, misfit.line, 1), at, misfit)
+    at = yaml_nodes.written(root, at)
     node = yaml_nodes.at(root, at)
     message = misfit.message
     if misfit.show and at not in _UNSHOWN and isinstance(node, Scalar) and not node.nothing and node.text:

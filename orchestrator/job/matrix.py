@@ -109,10 +109,13 @@ def _patterns(axis: str, entry: object) -> tuple[str, ...]:
         return _patterns(axis, [entry])
     if not entry:
         raise Misfit("at least one pattern is due here")
-    found = gather(enumerate(entry), lambda _, one: text(one, "a pattern"))
-    for pattern in found:
+
+    def read(_: int, one: object) -> str:
+        pattern = text(one, "a pattern")
         matcher(axis, pattern)
-    return tuple(found)
+        return pattern
+
+    return tuple(gather(enumerate(entry), read))
 
 
 def _known(axis: str) -> None:

@@ -75,7 +75,10 @@ def _every(value: object) -> Every:
     if isinstance(value, Mapping):
         if set(value) != {"days"}:
             raise Misfit("{days: N} is due here")
-        return Every("days", scalars.integer(1, MAX_DAYS)(value["days"]))
+        try:
+            return Every("days", scalars.integer(1, MAX_DAYS)(value["days"]))
+        except Misfit as misfit:
+            raise misfit.below("days") from None
     return Every(scalars.choice(*KINDS)(value))
 
 
@@ -224,16 +227,14 @@ class WindowAxis(Section):
 
 class Matrix(Section):
     window: WindowAxis = Field(description="Calendar windows, cut in request.timezone.")
-    team: Values | None = Field(
-        default=None, description="Shared inboxes: label: id, label: [ids], a list of ids, or file:PATH#id,label."
+    team: Values = Field(
+        default=(), description="Shared inboxes: label: id, label: [ids], a list of ids, or file:PATH#id,label."
     )
-    tag: Values | None = Field(default=None, description="Tags, written as `team` is.")
-    teammate: Values | None = Field(default=None, description="Agents by e-mail address, written as `team` is.")
-    customer: Values | None = Field(default=None, description="Customers by e-mail address, written as `team` is.")
-    impersonate: Users | None = Field(
-        default=None, description="Users on whose behalf to ask: label: e-mail, or a list."
-    )
-    format: Formats | None = Field(default=None, description="Formats: a list of json and xlsx.")
+    tag: Values = Field(default=(), description="Tags, written as `team` is.")
+    teammate: Values = Field(default=(), description="Agents by e-mail address, written as `team` is.")
+    customer: Values = Field(default=(), description="Customers by e-mail address, written as `team` is.")
+    impersonate: Users = Field(default=(), description="Users on whose behalf to ask: label: e-mail, or a list.")
+    format: Formats = Field(default=(), description="Formats: a list of json and xlsx.")
     exclude: Rules = Field(
         default=(), description="Cells to leave out: axis: pattern (label, glob, list, range of windows)."
     )
@@ -258,8 +259,10 @@ class Matrix(Section):
     @model_validator(mode="before")
     @classmethod
     def _left_out(cls, data: Any) -> Any:
-        # Unlike elsewhere, an axis with nothing behind it is a mistake: it would ask for everything.
-        return data
+        # Unlike elsewhere, an axis with nothing behind it is a mistake: left out, it would ask for everything.
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in ("exclude", "include")}
 
 
 class Limits(Section):

@@ -157,10 +157,10 @@ class Every:
         two = (self.preceding(first), first) if end else (first, self.following(first))
         edges = [self.last_day(f) if end else f for f in two]
         names = " and ".join(f"{self.label(f)} ({edge.isoformat()})" for f, edge in zip(two, edges, strict=True))
-        hint = f"the two nearest are {names}"
+        hint = None
         if end and self.floor(day) == day and named is not None and named.first == named.last:
-            hint += "; `to` is included, so name the last period that you want"
-        return Misfit(what, hint=hint)
+            hint = "`to` is included: name the last period that you want, or its last day"
+        return Misfit(f"{what}; the two nearest are {names}", hint=hint)
 
 
 def span(label: str) -> Span | None:

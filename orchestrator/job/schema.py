@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.job.axes import AXES
 from orchestrator.job.model import JobFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,9 +18,11 @@ def job_schema() -> dict[str, Any]:
     """The schema as JSON data."""
     schema = JobFile.model_json_schema(by_alias=True)
     for section in (schema, *schema["$defs"].values()):
-        required = section.get("required", ())
         section["properties"] = {
-            key: form if key in required else _or_nothing(form) for key, form in section.get("properties", {}).items()
+            key: form
+            if key in section.get("required", ()) or (key in AXES and section["title"] == "Matrix")
+            else _or_nothing(form)
+            for key, form in section.get("properties", {}).items()
         }
     return {"$schema": DIALECT, **schema, "title": "Job file of orchestrator"}
 

@@ -119,7 +119,7 @@ def _build(text: str, file: str) -> tuple[Node | None, list[tuple[Place, Misfit]
             case yaml.DocumentStartEvent() if root is not None:
                 raise BadYaml((place, Misfit("a second document begins here, and a job file holds one")))
             case yaml.ScalarEvent():
-                node = Scalar(place, event.value, plain=event.style is None and event.implicit[0])
+                node = Scalar(place, event.value, plain=not event.style and event.tag is None)
                 anchor = event.anchor
                 _refuse_tag(event.tag, place, faults)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
@@ -196,7 +196,7 @@ def _refuse_tag(tag: str | None, place: Place, faults: list[tuple[Place, Misfit]
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> tuple[Place, Misfit]:
     mark = error.problem_mark or error.context_mark
     assert mark is not None
-    lines = text.splitlines()
+    lines = text.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
     hint = _QUOTES if any(slip.search(line) for slip in _BRACE_SLIPS) else None
     said = ", ".join(part for part in (error.context, error.problem) if part)
@@ -216,8 +216,6 @@ def place_of(root: Node, path: Path) -> Place:
         elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
             place = node.place
-        elif isinstance(node, Scalar) and step == 0:
-            continue
         else:
             break
     return place
@@ -232,16 +230,23 @@ def key_of(root: Node, path: Path) -> Place:
 
 
 def at(root: Node, path: Path) -> Node | None:
-    """The node at `path`, if there is one. Where one value stands for a list of one, 0 names that value."""
+    """The node at `path`, if there is one."""
     node: Node | None = root
     for step in path:
         if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
             node = node.entries[step][1]
         elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
-        elif not (isinstance(node, Scalar) and step == 0):
+        else:
             return None
     return node
+
+
+def written(root: Node, path: Path) -> Path:
+    """`path` as the document has it: one value may stand where a list of one is meant, and then has no index."""
+    if path and path[-1] == 0 and isinstance(at(root, path[:-1]), Scalar):
+        return path[:-1]
+    return path
 
 
 def replaced(node: Node | None, path: list[str], value: Node) -> Node:

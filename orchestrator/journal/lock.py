@@ -99,13 +99,41 @@ class JobLock:
             raise disk_refusal(error, self._path) from None
 
 
-def _locked_by(signature: bytes) -> LockedError:
+def holder(state_dir: Path) -> str | None:
+    """Who holds the job's lock, as `pid 123 on host since …`; None if nobody does. For whoever only looks."""
     try:
-        holder = json.loads(signature)
-        pid, host, started = int(holder["pid"]), str(holder["host"]), str(holder["started"])
-    except (ValueError, KeyError, TypeError):  # it has the lock but has not signed yet
+        fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        signed = _signed(os.pread(fd, 4096, 0))
+        if signed is None:  # a lock that was given back is unsigned, and need not be tried
+            return None
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return signed[0]
+    else:
+        return None  # its holder was killed
+    finally:
+        os.close(fd)
+
+
+def _signed(signature: bytes) -> tuple[str, str] | None:
+    """Who signed, and how to stop them; None if nobody has."""
+    try:
+        signed = json.loads(signature)
+        pid, host, started = int(signed["pid"]), str(signed["host"]), str(signed["started"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return f"pid {pid} on {host} since {started}", f"`kill {pid}` on {host}"
+
+
+def _locked_by(signature: bytes) -> LockedError:
+    signed = _signed(signature)
+    if signed is None:  # it has the lock but has not signed yet
         return LockedError("another run of this job is active", hint="Wait until it has ended, and run again.")
+    who, stop = signed
     return LockedError(
-        f"another run of this job is active: pid {pid} on {host} since {started}",
-        hint=f"Wait until it has ended, or stop it (`kill {pid}` on {host}). The lock frees itself when that process ends.",
+        f"another run of this job is active: {who}",
+        hint=f"Wait until it has ended, or stop it ({stop}). The lock frees itself when that process ends.",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def open_journal(
 def close_journal(connection: sqlite3.Connection) -> None:
     """Closes it as one file that any copy or cache takes whole, and that readers need nothing beside."""
     try:
+        connection.execute("PRAGMA busy_timeout = 0")  # a run that ends has no time to wait for readers
         connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error:
         # Somebody is reading just now, or the disk is full. What is in the log stays there, and is as durable.
@@ -123,44 +124,62 @@ def _create(path: Path, at: float, version: int) -> None:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # `rw`, not `rwc`: a file that is not there must not be made here, with permissions of SQLite's choice.
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE, isolation_level=None
-    )
-    for setting in ("foreign_keys = ON", "synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"):
-        connection.execute(f"PRAGMA {setting}")
-    return connection
+    where = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(where, uri=True, timeout=PATIENCE, isolation_level=None)
 
 
 def _examine(path: Path, at: float, migrations: Sequence[Migration]) -> tuple[sqlite3.Connection, Snapshot]:
     connection = _connect(path)
     try:
-        try:
+        with _telling_damage():
+            for setting in ("foreign_keys = ON", "synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"):
+                connection.execute(f"PRAGMA {setting}")
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise Damaged(verdict)
             version = version_of(connection, path, migrations)
-            if version < newest(migrations):
-                _copy(connection, _free(f"{path}.v{version}-{stamp(at)}"))
-                migrate(connection, version, migrations)
+        if version < newest(migrations):
+            _migrate(connection, version, path, at, migrations)
+        with _telling_damage():
             return connection, load(connection)
-        except sqlite3.Error as error:
-            if primary_code(error) in NOT_DAMAGE:
-                raise
-            raise Damaged(str(error)) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{type(error).__name__}: {error}") from None
     except BaseException:
         connection.close()
         raise
 
 
-def _copy(connection: sqlite3.Connection, target: Path) -> None:
+@contextlib.contextmanager
+def _telling_damage() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if primary_code(error) in NOT_DAMAGE:
+            raise
+        raise Damaged(str(error)) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(f"{type(error).__name__}: {error}") from None
+
+
+def _migrate(
+    connection: sqlite3.Connection, version: int, path: Path, at: float, migrations: Sequence[Migration]
+) -> None:
+    target = _free(f"{path}.v{version}-{stamp(at)}")
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     copy = _connect(target)
     try:
         connection.backup(copy)
     finally:
         copy.close()
+    try:
+        migrate(connection, version, migrations)
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and primary_code(error) in NOT_DAMAGE:
+            raise
+        # Nothing was changed. To begin anew, as after damage, would forget a journal that an older program can read.
+        raise JournalError(
+            f"{path} could not be brought from version {version} to {newest(migrations)}: {error}",
+            code="journal.migration",
+            hint=f"Please report it. The journal is as it was (a copy is {target.name}); the older program still reads it.",
+        ) from error
 
 
 def _move_aside(path: Path, at: float) -> Path:

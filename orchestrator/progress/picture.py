@@ -97,7 +97,7 @@ def _flow(pieces: Iterable[Text], width: int, joint: str = "   ") -> list[Text]:
         if lines and lines[-1].cell_len + len(joint) + piece.cell_len <= width:
             lines[-1].append(joint).append_text(piece)
         else:
-            lines.append(piece)
+            lines.append(Text().append_text(piece))  # a line of its own: its pieces must not share a style
     return lines
 
 

@@ -21,7 +21,7 @@ import statistics
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from orchestrator.errors import JobError, Problem
 from orchestrator.simulator.document import Document, parse_document, read_document
@@ -103,6 +103,10 @@ class RateLimit(_Model):
     retry_after_form: Literal["seconds", "date", "none"] = "seconds"
 
 
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
 class Outage(_Model):
     """From `at` (after the start of the server, or after the scenario was swapped in), for `for` seconds.
 
@@ -111,7 +115,7 @@ class Outage(_Model):
 
     at: Seconds = 0
     for_: Annotated[float, Field(gt=0, alias="for")]
-    mode: Literal["refuse", "503", "500", "hang", "reset"] = "refuse"
+    mode: Annotated[Literal["refuse", "503", "500", "hang", "reset"], BeforeValidator(_as_text)] = "refuse"
     on: Literal["api", "files", "both"] = "both"
 
     def covers(self, listener: Literal["api", "files"], elapsed: float) -> bool:

@@ -20,6 +20,9 @@ from orchestrator.storage.refusals import exists, in_the_way, missing, refusing,
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""A reader finds no file there: nothing, something that is no folder on the way, or a link, which is not followed."""
+
 NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF})
 """How a file system says that a folder can't be synced there."""
 
@@ -44,8 +47,10 @@ def move(root: int, source: str, target: str) -> None:
     with refusing(source), contextlib.ExitStack() as stack:
         try:
             old = stack.enter_context(_folder(root, source_folders, make=False))
-        except FileNotFoundError:
-            raise missing(source) from None
+        except OSError as error:
+            if error.errno in ABSENT:
+                raise missing(source) from None
+            raise
         found = _look(old, source_name)
         if found is None:
             raise missing(source)
@@ -67,10 +72,8 @@ def size(root: int, path: str) -> int | None:
         try:
             with _folder(root, folders, make=False) as parent:
                 found = _look(parent, name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in ABSENT:
                 return None
             raise
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
@@ -84,10 +87,8 @@ def open_to_read(root: int, path: str) -> int | None:
             with _folder(root, folders, make=False) as parent:
                 # Not to be held up by a pipe of that name.
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except OSError as error:
-            if error.errno == errno.ELOOP:
+            if error.errno in ABSENT:
                 return None
             raise
         if stat.S_ISREG(os.fstat(fd).st_mode):

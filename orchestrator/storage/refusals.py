@@ -9,9 +9,17 @@ from collections.abc import Iterator
 
 from orchestrator.errors import StorageError
 
-_FULL = ("storage.full", "the disk is full", "Free some space (or raise the quota) and run again: what is stored stays.")
+_FULL = (
+    "storage.full",
+    "the disk is full",
+    "Free some space (or raise the quota) and run again: what is stored stays.",
+)
 _PERMISSION = ("storage.permission", "no permission", "Give this user the right to write in the output folder.")
-_NAME = ("storage.name", "the file system refuses this name", "Shorten the labels of the matrix, or change `output.path`.")
+_NAME = (
+    "storage.name",
+    "the file system refuses this name",
+    "Shorten the labels of the matrix, or change `output.path`.",
+)
 _IN_THE_WAY = (
     "storage.in-the-way",
     "something else is in the way",
@@ -21,7 +29,11 @@ _IN_THE_WAY = (
 _MEANINGS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
-    errno.EFBIG: ("storage.full", "the file is larger than may be", "Raise the limit on the size of files (`ulimit -f`)."),
+    errno.EFBIG: (
+        "storage.full",
+        "the file is larger than may be",
+        "Raise the limit on the size of files (`ulimit -f`).",
+    ),
     errno.EROFS: ("storage.read-only", "the file system is read-only", "Mount it writable, or change `output.to`."),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
@@ -31,7 +43,11 @@ _MEANINGS = {
     errno.EISDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
     errno.ENOTEMPTY: _IN_THE_WAY,
-    errno.ENOENT: ("storage.gone", "a file or folder has vanished", "Was the output folder removed or unmounted during the run?"),
+    errno.ENOENT: (
+        "storage.gone",
+        "a file or folder has vanished",
+        "Was the output folder removed or unmounted during the run?",
+    ),
 }
 
 
@@ -41,7 +57,9 @@ def refusal(error: OSError, path: str) -> StorageError:
         code, meaning, hint = _MEANINGS[error.errno]
         return StorageError(f"{path}: {meaning}", code=code, hint=hint)
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return StorageError(f"{path}: {reason}", code="storage.io", hint="Look after the disk or the connection to it, and run again.")
+    return StorageError(
+        f"{path}: {reason}", code="storage.io", hint="Look after the disk or the connection to it, and run again."
+    )
 
 
 @contextlib.contextmanager
@@ -62,11 +80,15 @@ def symlink(path: str) -> StorageError:
 
 
 def in_the_way(path: str, what: str) -> StorageError:
-    return StorageError(f"{path} is {what}, and a file is to be stored there", code="storage.in-the-way", hint=_IN_THE_WAY[2])
+    return StorageError(
+        f"{path} is {what}, and a file is to be stored there", code="storage.in-the-way", hint=_IN_THE_WAY[2]
+    )
 
 
 def missing(path: str) -> StorageError:
-    return StorageError(f"{path} is not there", code="storage.missing", hint="Was it moved or removed by something else?")
+    return StorageError(
+        f"{path} is not there", code="storage.missing", hint="Was it moved or removed by something else?"
+    )
 
 
 def exists(path: str) -> StorageError:

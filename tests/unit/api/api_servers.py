@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
 from types import SimpleNamespace
+
+import pytest
 
 CLOCK = SimpleNamespace(now=lambda: 1_700_000_000.0)
 
@@ -28,6 +31,7 @@ class RawServer:
         self.bodies = []
         self.connections = 0
         self._writers = set()
+        self._tasks = set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self.context)
@@ -37,7 +41,8 @@ class RawServer:
     async def __aexit__(self, *_):
         self._server.close()
         for writer in list(self._writers):
-            writer.close()
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks)
         await self._server.wait_closed()
 
     @property
@@ -51,6 +56,7 @@ class RawServer:
     async def _serve(self, reader, writer):
         self.connections += 1
         self._writers.add(writer)
+        self._tasks.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -117,6 +123,9 @@ class Resolver:
 
 def make_authority(folder, names=("DNS:localhost", "IP:127.0.0.1")):
     """A root certificate, and a server context with a certificate that it signed: `(ca_file, context)`."""
+
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl program makes the certificates, and it is not here")
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)

@@ -40,7 +40,7 @@ def test_a_calm_run(record):
     assert lines[0] == "backfill   6 of 24 stored   about 1 min left"
     assert lines[1] == "━" * 20 + "─" * 60
     assert lines[2] == "13 waiting   5 at Loop   0 ready   0 downloading   6 stored   0 failed"
-    assert lines[3] == "3.0 MB received, 300 kB/s   requests: 1 create, 0 poll, 0 fetch   0:20 elapsed"
+    assert lines[3] == "3.0 MB received, 278 kB/s   requests: 1 create, 0 poll, 0 fetch   0:20 elapsed"
     assert len(lines) == 4
 
 
@@ -62,12 +62,18 @@ def test_a_run_in_every_trouble(record):
     assert not any("paused" in line for line in text(tally, T + 400))
 
 
-def test_one_failure_in_thousands_shows_in_the_bar(record):
-    tally = run(record, todo=10)
+def test_one_failure_in_hundreds_shows_in_the_bar(record):
+    tally = run(record, todo=500)
     tally.tell(ExportChanged(T, record(7, State.FAILED, "no"), "failed"))
     bar = picture(tally, T + 20, 80)[1]
-    assert bar.plain == "━" * 56 + "─" * 24
+    assert bar.plain == "━" + "─" * 79
     assert any(span.style == "red" for span in bar.spans)
+
+
+def test_each_piece_keeps_its_own_style(record):
+    stages = next(line for line in picture(run(record), T + 20, 30) if line.plain == "6 stored   0 failed")
+    assert stages.style == ""
+    assert [(span.start, span.end, span.style) for span in stages.spans] == [(0, 8, "green"), (11, 19, "dim")]
 
 
 def test_nothing_to_do_and_no_name():

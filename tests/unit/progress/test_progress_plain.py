@@ -69,6 +69,17 @@ def test_what_matters_is_told_at_once_and_the_rest_is_not(record):
     ]
 
 
+def test_a_run_that_ends_in_an_outage_says_so():
+    progress, out = plain()
+    progress.tell(RunStarted(T, "backfill", "run", 2, 0, 16, 4))
+    progress.tell(OutageBegan(T, "files", "no route", T + 900))
+    progress.tell(RunEnded(T + 901, "unreachable"))
+    assert out.lines[-1] == (
+        "12:28:21 stopped, the service could not be reached or trusted: 0/2 stored, 2 waiting, 0 failed, 0 B, "
+        "the file host has not answered for 15:01, giving up at 12:28:20 (local time)"
+    )
+
+
 async def test_the_heartbeat(record):
     progress, out = plain(every=0.001)
     progress.tell(RunStarted(T, "backfill", "run", 24, 0, 16, 4))

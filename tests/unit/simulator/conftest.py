@@ -56,6 +56,10 @@ class Client:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.ask("GET", url, headers=named)
 
+    async def until(self, condition) -> None:
+        while not condition():  # noqa: ASYNC110 - the far side of a socket gives no signal
+            await asyncio.sleep(0)
+
 
 @contextlib.asynccontextmanager
 async def connect(**scenario: Any):

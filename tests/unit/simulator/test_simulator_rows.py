@@ -1,6 +1,6 @@
 """The files: computable, repeatable, and true to the question."""
 
-import datetime
+import datetime as dt
 import hashlib
 import io
 import json
@@ -30,7 +30,7 @@ def test_rows_have_their_columns_and_lie_in_the_window_in_the_questions_zone():
     rows = rows_of(Scenario(rows=500))
     assert len(rows) == 500
     assert {tuple(row) for row in rows} == {COLUMNS}
-    instants = [datetime.datetime.fromisoformat(row["createdAt"]) for row in rows]
+    instants = [dt.datetime.fromisoformat(row["createdAt"]) for row in rows]
     assert instants[0].timestamp() == QUESTION["start"]
     assert all(QUESTION["start"] <= instant.timestamp() < QUESTION["end"] for instant in instants)
     zone = zoneinfo.ZoneInfo("Europe/Ljubljana")
@@ -40,7 +40,7 @@ def test_rows_have_their_columns_and_lie_in_the_window_in_the_questions_zone():
 
 def test_an_inclusive_service_has_a_row_on_each_edge():
     rows = rows_of(Scenario(rows=3, end="inclusive"))
-    edges = [datetime.datetime.fromisoformat(row["createdAt"]).timestamp() for row in (rows[0], rows[-1])]
+    edges = [dt.datetime.fromisoformat(row["createdAt"]).timestamp() for row in (rows[0], rows[-1])]
     assert edges == [QUESTION["start"], QUESTION["end"]]
     assert len(rows_of(Scenario(rows=3, end="inclusive"), end=QUESTION["start"])) == 3
 
@@ -90,7 +90,9 @@ def test_expected_result_is_of_the_bytes():
 
 def test_rows_by_days_and_between():
     assert len(rows_of(Scenario(rows={"per_day": 2}))) == 60
-    counts = {expected_result(QUESTION | {"tagIds": [str(i)]}, Scenario(rows={"min": 3, "max": 5})).rows for i in range(50)}
+    counts = {
+        expected_result(QUESTION | {"tagIds": [str(i)]}, Scenario(rows={"min": 3, "max": 5})).rows for i in range(50)
+    }
     assert counts == {3, 4, 5}
 
 
@@ -110,7 +112,17 @@ def test_every_row_fits_whatever_the_question_is(tags, others, start, zone):
     data = whole(source)
     assert len(data) == source.length
     assert len(json.loads(data)) == source.count
-    assert all(len(line) == SHORTEST_ROW - 1 for line in data[1:-1].split(b"\n")[:-1])
+
+
+def test_the_shortest_row_holds_the_longest_ids():
+    long = ["x" * 62]
+    body = QUESTION | {"tagIds": long, "teamIds": long, "teammateIds": long, "customerIds": long, "start": 0}
+    for seed in range(50):
+        scenario = Scenario(rows=13, seed=seed)
+        rows = rows_of(scenario, **body)
+        assert expected_result(body, scenario).bytes == 1 + 13 * SHORTEST_ROW
+        assert rows[0]["team"] == long[0]
+        assert all(row["note"] for row in rows)
 
 
 @given(st.integers(0, 40 * 700 + 1), st.integers(0, 40 * 700 + 1))

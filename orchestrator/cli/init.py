@@ -1,0 +1,55 @@
+"""`init`: a commented job file and its schema beside it."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import rich_click as click
+
+from orchestrator.cli import say
+from orchestrator.errors import JobError, Problem
+
+SCHEMA_FILE = "job.schema.json"
+
+
+@click.command()
+@click.argument("file", metavar="[FILE]", type=click.Path(), default="job.yaml")
+def init(file: str) -> None:
+    """Write a commented job file and its JSON Schema. Never overwrites."""
+    from orchestrator.job.schema import job_schema
+
+    target = Path(file)
+    schema = target.parent / SCHEMA_FILE
+    text = files("orchestrator.cli").joinpath("job.yaml").read_text(encoding="utf-8")
+    _write(target, text)
+    say.people(f"wrote {target}")
+    try:
+        _write(schema, json.dumps(job_schema(), indent=2, ensure_ascii=False) + "\n")
+        say.people(f"wrote {schema} (editors complete and check the job file by it)")
+    except JobError:
+        say.people(f"kept {schema}, which was there already")
+    say.people(
+        f"""
+Next: fill in the ids of your shared inboxes in {target} and put the token into the environment:
+  export LOOP_API_TOKEN=…        Loop's web settings make one
+  orchestrator plan {target}     shows what would be exported
+  orchestrator run {target}"""
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise JobError(
+            Problem(
+                f"{path} exists already, and is left as it is",
+                code="init.exists",
+                hint="name another file: orchestrator init FILE",
+            )
+        ) from None
+    except OSError as error:
+        raise JobError(Problem(f"{path} can't be written: {error.strerror}", code="init.refused")) from None

@@ -1,0 +1,138 @@
+"""`plan`: what a run would do, export by export, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from orchestrator.cli import exits, options, say
+from orchestrator.errors import StorageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.task import Task
+    from orchestrator.engine.plan import Item
+
+SHOWN = 60
+"""Rows shown to people; a longer plan is told in counts, and whole by --json."""
+
+
+@click.command()
+@options.JOB
+@options.selecting("missing", "Which exports to look at.")
+@click.option("--out", metavar="FILE", help="Freeze the plan into FILE; `run FILE` executes exactly that.")
+@click.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if there is something to do.")
+@click.option("--verbose", is_flag=True, help="List every export, however many.")
+@options.AS_JSON
+def plan(
+    *,
+    job: str,
+    ask: options.Ask,
+    out: str | None,
+    adopt: bool,
+    detailed_exitcode: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    """Show what a run would do, and why. Contacts nobody and needs no token."""
+    import anyio
+
+    from orchestrator.cli.task import load
+    from orchestrator.cli.wiring import look
+    from orchestrator.engine.clock import SystemClock
+
+    now = SystemClock().now()
+    task = load(job, ask, os.environ, now)
+
+    async def plan_it() -> list[Item]:
+        _, items = await look(task, now, adopt=adopt)
+        return items
+
+    items = anyio.run(plan_it)
+    if out is not None:
+        _freeze(task, items, out)
+    if as_json:
+        say.document(_document(task, items))
+    else:
+        _show(task, items, job, verbose=verbose)
+        if out is not None:
+            say.people(f"Frozen into {out}. Next: orchestrator run {out}")
+    work = any(item.action.value in ("run", "replace", "move") or item.collect for item in items)
+    return exits.CHANGES if detailed_exitcode and work else exits.OK
+
+
+def _freeze(task: Task, items: list[Item], out: str) -> None:
+    from orchestrator.cli.task import freeze
+
+    document = _document(task, items) | {"frozen": freeze(task)}
+    try:
+        Path(out).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{out} can't be written: {error.strerror}", hint="name another file") from None
+
+
+def _document(task: Task, items: list[Item]) -> dict[str, Any]:
+    counts = Counter(item.action.value.replace(" ", "_") for item in items)
+    return {
+        "schema": "orchestrator.plan/1",
+        "job": task.name,
+        "output": str(task.root),
+        "counts": dict(counts),
+        "exports": [_entry(item) for item in items],
+    }
+
+
+def _entry(item: Item) -> dict[str, Any]:
+    export = item.export
+    return {
+        "key": item.key,
+        "coordinates": dict(item.coordinates),
+        "action": item.action.value.replace(" ", "_"),
+        "reason": item.reason,
+        "path": item.path,
+        "moved_from": item.source,
+        "request": export.request if export else None,
+        "impersonate": export.impersonate if export else None,
+        "window": {"start": export.window.start, "end": export.window.end} if export else None,
+    }
+
+
+def _show(task: Task, items: list[Item], job: str, *, verbose: bool) -> None:
+    from orchestrator.engine.plan import Action
+
+    counts = Counter(item.action for item in items)
+    # What needs no attention is told by its count where a list would be long.
+    quiet = (Action.SKIP, Action.NOT_IN_JOB)
+    rows = [item for item in items if verbose or len(items) <= SHOWN or item.action not in quiet]
+    shown = rows if verbose else rows[:SHOWN]
+    for line in say.table(
+        [(_mark(item), " ".join(label for _, label in item.coordinates), item.reason) for item in shown]
+    ):
+        say.result(line)
+    if len(shown) < len(items):
+        say.people(f"… and {len(items) - len(shown):,} more; --verbose lists them, --json tells all of them.")
+    words = ", ".join(f"{count:,} {_COUNTED[action]}" for action, count in counts.items())
+    say.people(f"{task.name}: {words}. Output: {task.root}")
+    if any(item.action in (Action.RUN, Action.REPLACE, Action.MOVE) or item.collect for item in items):
+        say.people(f"Next: orchestrator run {job}")
+
+
+def _mark(item: Item) -> str:
+    return "skipped" if item.action.value in ("wait", "skip") else item.action.value
+
+
+_COUNTED = {
+    "run": "to run",
+    "replace": "to replace",
+    "move": "to move",
+    "wait": "waiting for their window to end",
+    "skip": "stored",
+    "refused": "refused by the service before",
+    "left over": "left over",
+    "not in this job": "stored but not in this job",
+}

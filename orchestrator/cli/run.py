@@ -1,0 +1,84 @@
+"""`run`: does what the plan says; goes on from whatever an earlier run left, however that ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import rich_click as click
+
+from orchestrator.cli import exits, options, say
+from orchestrator.cli.signals import SIGNALS
+
+STARTED = time.monotonic()
+"""When the process began, as nearly as it can know: `--deadline` counts from here."""
+
+
+@click.command()
+@options.JOB
+@options.selecting("missing", "Which exports to make.")
+@click.option(
+    "--deadline", type=options.Duration(), metavar="DURATION", help="Park in time to exit within this, e.g. 50m."
+)
+@click.option("--fail-fast", is_flag=True, help="Park as soon as an export failed for good.")
+@click.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
+@click.option("--no-progress", is_flag=True, help="No live display and no heartbeat.")
+@click.option("--quiet", is_flag=True, help="Errors and the summary's essence only.")
+@click.option("--verbose", is_flag=True, help="Log every request and every change.")
+@options.AS_JSON
+def run(
+    *,
+    job: str,
+    ask: options.Ask,
+    deadline: float | None,
+    fail_fast: bool,
+    adopt: bool,
+    log_format: str,
+    no_progress: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    """Run a job (or a frozen plan): export, download, verify and store what is missing."""
+    talk = Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
+    report = execute(job, ask, talk, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
+    if as_json:
+        say.document(report)
+    return exits.of_report(report, interrupted=SIGNALS.interrupted)
+
+
+class Talk:
+    """How much a run says, and how."""
+
+    def __init__(
+        self, *, log_format: str = "text", no_progress: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self.log_format = log_format
+        self.no_progress = no_progress
+        self.quiet = quiet
+        self.verbose = verbose
+
+
+def execute(
+    target: str,
+    ask: options.Ask,
+    talk: Talk,
+    *,
+    deadline: float | None = None,
+    fail_fast: bool = False,
+    adopt: bool = False,
+) -> dict[str, Any]:
+    """Runs `target` and gives the run's report. Raises OrchestratorError for what went wrong before there was a run."""
+    import anyio
+
+    from orchestrator.cli.session import Session
+    from orchestrator.cli.task import load
+    from orchestrator.engine.clock import SystemClock
+
+    clock = SystemClock()
+    task = load(target, ask, os.environ, clock.now())
+    token = task.api.token.resolve(os.environ, task.folder)
+    session = Session(task, token, talk, clock, target=target)
+    return anyio.run(lambda: session.run(deadline=deadline, started=STARTED, fail_fast=fail_fast, adopt=adopt))

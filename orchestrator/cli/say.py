@@ -1,0 +1,75 @@
+"""How commands speak: people's text to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchestrator.cli.redact import Redactor
+from orchestrator.errors import JobError, OrchestratorError, Problem
+
+WIDTH = 100
+
+
+def people(text: str) -> None:
+    """A line for people. A reader that has gone is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(Redactor().text(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201  this is the printer
+
+
+def result(text: str) -> None:
+    """A line of results. Raises BrokenPipeError if nobody reads any more."""
+    print(text, flush=True)  # noqa: T201  this is the printer
+
+
+def document(value: Mapping[str, Any]) -> None:
+    """One JSON document, the whole of stdout."""
+    result(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def errors(error: OrchestratorError) -> None:
+    """What went wrong, each problem with its place, cause and hint."""
+    problems = error.problems if isinstance(error, JobError) else (_as_problem(error),)
+    for problem in problems:
+        people(_lines(problem))
+    if len(problems) > 1:
+        people(f"{len(problems)} problems; nothing was contacted.")
+
+
+def errors_document(error: OrchestratorError) -> None:
+    """The same as the `orchestrator.error/1` document."""
+    problems = error.problems if isinstance(error, JobError) else (_as_problem(error),)
+    document({"schema": "orchestrator.error/1", "errors": [problem.as_json() for problem in problems]})
+
+
+def table(rows: Iterable[tuple[str, ...]], indent: str = "") -> list[str]:
+    """Rows as columns, two spaces between them; the last column may be as long as it is."""
+    cells = [tuple(str(cell) for cell in row) for row in rows]
+    if not cells:
+        return []
+    widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]) - 1)]
+    return [
+        indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in cells
+    ]
+
+
+def _as_problem(error: OrchestratorError) -> Problem:
+    return Problem(error.message, code=error.code, hint=error.hint)
+
+
+def _lines(problem: Problem) -> str:
+    place = f"{problem.place}: " if problem.place else ""
+    key = f"{problem.key}: " if problem.key else ""
+    text = f"{place}error: {key}{problem.message} [{problem.code}]"
+    if problem.hint:
+        columns = min(WIDTH, os.get_terminal_size(2).columns if sys.stderr.isatty() else WIDTH)
+        text += "\n" + textwrap.fill(
+            f"hint: {problem.hint}", columns, initial_indent="  ", subsequent_indent="        "
+        )
+    return text

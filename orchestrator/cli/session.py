@@ -1,0 +1,215 @@
+"""One run from the lock to the report: opens the neighbours in order, hands them to the engine, tells what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from orchestrator.api.client import LoopClient
+from orchestrator.api.files import FileHost
+from orchestrator.api.network import Network
+from orchestrator.cli import logs, wiring
+from orchestrator.cli.signals import SIGNALS
+from orchestrator.engine.attempts import POST_GRACE
+from orchestrator.engine.events import Told
+from orchestrator.engine.ports import Clock, Observer, Snapshot
+from orchestrator.engine.runner import Runner
+from orchestrator.engine.states import State
+from orchestrator.job.scalars import ProxyUrl
+from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.lock import JobLock
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.state_dir import prepare_state
+from orchestrator.progress.choose import pick
+from orchestrator.progress.console import PeopleConsole
+from orchestrator.progress.live import LiveProgress
+from orchestrator.progress.plain import PlainProgress
+from orchestrator.progress.summary import print_summary
+from orchestrator.storage.local import LocalStorage
+
+if TYPE_CHECKING:
+    from orchestrator.cli.run import Talk
+    from orchestrator.cli.task import Task
+
+END_GRACE = POST_GRACE + 2.0
+"""Seconds before the deadline at which a run parks: the last POSTs' answers, then manifest and journal."""
+
+
+class Progress(Observer, Protocol):
+    async def beat(self) -> None: ...
+
+
+class Observers:
+    """Tells each of several."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def tell(self, told: Told) -> None:
+        for observer in self._observers:
+            observer.tell(told)
+
+
+class Session:
+    def __init__(self, task: Task, token: str, talk: Talk, clock: Clock, *, target: str) -> None:
+        self._task = task
+        self._talk = talk
+        self._clock = clock
+        self._target = target
+        self._console = PeopleConsole(sys.stderr)
+        self._progress: Progress | None = None
+        proxy = task.network.proxy
+        self._secrets = [token]
+        self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
+
+    async def run(self, *, deadline: float | None, started: float, fail_fast: bool, adopt: bool) -> dict[str, Any]:
+        """The whole run. Raises OrchestratorError for what goes wrong before there is something to report."""
+        observer = self._observer()
+        task = self._task
+        prepare_state(task.state)
+        with JobLock(task.state, self._clock):
+            journal = SqliteJournal(task.state, self._clock)
+            snapshot = await journal.open()
+            try:
+                for told in (journal.rebuilt, journal.warning):
+                    if told:
+                        self._console.print(f"warning: {told}", soft_wrap=True)
+                async with self._neighbours() as (api, files, storage):
+                    memory = await self._recall(journal, snapshot, storage, adopt=adopt)
+                    items = await wiring.make_plan(task, memory.records, storage, self._clock.now())
+                    runner = Runner(
+                        api=api,
+                        files=files,
+                        storage=storage,
+                        contents=wiring.Contents(),
+                        journal=journal,
+                        account=JournalAccount(journal, self._clock),
+                        clock=self._clock,
+                        observer=observer,
+                        policy=task.policy(fail_fast=fail_fast),
+                        random=random.SystemRandom(),
+                    )
+                    self._listen(runner)
+                    async with anyio.create_task_group() as tasks:
+                        if self._progress is not None:
+                            tasks.start_soon(self._progress.beat)
+                        report = await runner.run(
+                            job=task.name,
+                            run_id=_run_id(self._clock.now()),
+                            items=items,
+                            records=memory.records,
+                            park_at=self._park_at(deadline, started),
+                            manifest_stale=memory.manifest_is_stale(task.name),
+                        )
+                        tasks.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await journal.close()
+        self._tell_end(report)
+        return report
+
+    @contextlib.asynccontextmanager
+    async def _neighbours(self) -> AsyncIterator[tuple[LoopClient, FileHost, LocalStorage]]:
+        task = self._task
+        ca_file = str(task.folder / task.network.ca_file) if task.network.ca_file else None
+        network = Network(timeout=task.network.timeout, proxy=self._proxy, ca_file=ca_file)
+
+        def token() -> str:
+            return task.api.token.resolve(os.environ, task.folder)
+
+        async with (
+            LocalStorage(task.root, task.state) as storage,
+            LoopClient(task.api.base_url, token=token, network=network, clock=self._clock) as api,
+            FileHost(
+                task.api.base_url, network=network, clock=self._clock, allow_private=task.api.allow_private
+            ) as files,
+        ):
+            yield api, files, storage
+
+    async def _recall(
+        self, journal: SqliteJournal, snapshot: Snapshot, storage: LocalStorage, *, adopt: bool
+    ) -> wiring.Memory:
+        """What is remembered, with the journal brought up to what the manifest knows, and old temporary files gone."""
+        verified = {
+            part.file.temp
+            for record in snapshot.records.values()
+            for part in record.parts
+            if part.state is State.VERIFIED and part.file is not None and part.file.temp is not None
+        }
+        await storage.sweep(frozenset(verified))
+        memory = await wiring.remember(self._task, snapshot, storage, adopt=adopt)
+        await journal.append(memory.learned)
+        return memory
+
+    def _park_at(self, deadline: float | None, started: float) -> float:
+        if deadline is None:
+            return float("inf")
+        # A short deadline is shared between the run and its end.
+        left = deadline - (time.monotonic() - started)
+        return self._clock.now() + left - min(END_GRACE, deadline / 2)
+
+    def _listen(self, runner: Runner) -> None:
+        # The handler runs in the main thread, but the loop in it may sleep: it must be woken, as from another thread.
+        loop = asyncio.get_running_loop()
+
+        def park(name: str) -> None:
+            loop.call_soon_threadsafe(runner.park, f"{name} came")
+
+        SIGNALS.listen(park)
+
+    # ------------------------------------------------------------------------------------------------------ talking
+
+    def _observer(self) -> Observers:
+        """Sets up progress and log."""
+        talk = self._talk
+        as_json = talk.log_format == "json"
+        kind = pick(sys.stderr, os.environ, quiet=talk.quiet, no_progress=talk.no_progress or as_json)
+        observers: list[Observer] = []
+        stream: logs.Stream = sys.stderr
+        if kind == "live":
+            live = LiveProgress(self._console, self._clock.now)
+            self._progress, stream = live, live.stream
+            observers.append(live)
+        elif kind == "plain":
+            plain = PlainProgress(sys.stderr, self._clock.now)
+            self._progress = plain
+            observers.append(plain)
+        level = logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO
+        logs.configure("json" if as_json else "text", level, stream, self._secrets)
+        if as_json or talk.verbose or talk.quiet or talk.no_progress:
+            observers.append(logs.LogObserver())
+        return Observers(*observers)
+
+    def _tell_end(self, report: dict[str, Any]) -> None:
+        if self._talk.log_format == "json":
+            return  # the log's last line has said it
+        error = report["error"]
+        reason = error["message"] if error else report["reason"] if report["outcome"] == "parked" else None
+        if self._talk.quiet and report["outcome"] == "succeeded":
+            return
+        print_summary(report, self._console, reason=reason, manifest=_shown(self._task))
+        if error and error["hint"]:
+            self._console.print(f"hint: {error['hint']}", soft_wrap=True)
+
+
+def _shown(task: Task) -> str:
+    path = task.root / "manifest.json"
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(os.getcwd()))  # noqa: PTH109  as the user would type it
+    return str(path)
+
+
+def _run_id(now: float) -> str:
+    """Run ids sort by time."""
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment}-{random.SystemRandom().randrange(16**6):06x}"

@@ -1,0 +1,56 @@
+"""INT, TERM and HUP park a run; a second one of them ends the process at once.
+
+The handlers stand before anything heavy is imported: a pipeline may be cancelled in the first second. Whatever comes
+before the run is ready to listen is remembered and told to it then.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from orchestrator.cli import exits
+
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+class Signals:
+    """`first` is the first signal that came, or None."""
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self._listener: Callable[[str], None] | None = None
+
+    def install(self) -> None:
+        for number in NAMES:
+            # A run started by nohup, or in the background of a script, was told to ignore some of them: so it does.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._received)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """From now on `listener` hears of the first signal, by its name; at once if it has come already."""
+        self._listener = listener
+        if self.first is not None:
+            listener(NAMES[self.first])
+
+    @property
+    def interrupted(self) -> bool:
+        return self.first is signal.SIGINT
+
+    @property
+    def status(self) -> int:
+        """The exit status that the first signal calls for."""
+        return exits.INTERRUPTED if self.interrupted else exits.PARKED
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        if self.first is not None:
+            os._exit(self.status)
+        self.first = signal.Signals(number)
+        if self._listener is not None:
+            self._listener(NAMES[self.first])
+
+
+SIGNALS = Signals()
+"""A process has one set of signal handlers, so there is one of these: installed by `main`, read by `run`."""

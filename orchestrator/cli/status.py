@@ -1,0 +1,128 @@
+"""`status`: where the job stands, from the journal alone, also while another process runs it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from orchestrator.cli import options, say
+
+if TYPE_CHECKING:
+    from orchestrator.cli.task import Task
+    from orchestrator.engine.states import Record
+
+SHOWN = 40
+
+
+@click.command()
+@options.JOB
+@options.selecting("all", "Show only those not stored, or failed.")
+@options.AS_JSON
+def status(
+    *,
+    job: str,
+    ask: options.Ask,
+    as_json: bool,
+) -> None:
+    """Show where the job stands. Reads the journal alone; another process may be running it."""
+    from orchestrator.cli.task import load
+    from orchestrator.engine.clock import SystemClock
+    from orchestrator.engine.ports import Snapshot
+    from orchestrator.journal.lock import holder
+    from orchestrator.journal.reader import read_snapshot
+
+    task = load(job, ask, os.environ, SystemClock().now())
+    snapshot = read_snapshot(task.state) or Snapshot()
+    document = _document(task, snapshot.records, snapshot.last_run, holder(task.state), ask.only)
+    if as_json:
+        say.document(document)
+    else:
+        _show(document, job)
+
+
+def _document(
+    task: Task,
+    records: Mapping[str, Record],
+    last_run: Mapping[str, Any] | None,
+    active: str | None,
+    only: str,
+) -> dict[str, Any]:
+    exports = [
+        _of_job(export.key, dict(export.coordinates), export.path, records.get(export.key)) for export in task.exports
+    ]
+    counts = Counter(export["state"] for export in exports)
+    wanted = {"missing": ("failed", "pending", "new"), "failed": ("failed",)}.get(only)
+    return {
+        "schema": "orchestrator.status/1",
+        "job": task.name,
+        "active_run": active,
+        "counts": {
+            "planned": len(exports),
+            **{state: counts[state] for state in ("stored", "failed", "pending", "new")},
+        },
+        "possible_duplicates": sum(part.duplicates for record in records.values() for part in record.parts),
+        "last_run": None
+        if last_run is None
+        else {
+            name: last_run.get(name) for name in ("run_id", "outcome", "reason", "started_at", "finished_at", "counts")
+        },
+        "exports": [export for export in exports if wanted is None or export["state"] in wanted],
+    }
+
+
+def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | None) -> dict[str, Any]:
+    """One export as the journal knows it; `new` if it does not."""
+    files = (record.stored or ()) if record is not None else ()
+    failure = next((part.failure for part in record.parts if part.failure), None) if record is not None else None
+    state = "new" if record is None else _STATES.get(record.state.value, "pending")
+    return {
+        "key": key,
+        "coordinates": coordinates,
+        "state": state,
+        "step": record.state.value if record is not None else None,
+        "path": files[0].path if files else path,
+        "report_ids": [report.id for part in record.parts for report in part.reports] if record is not None else [],
+        "bytes": sum(file.bytes for file in files) if files else None,
+        "rows": sum(file.rows or 0 for file in files) if files else None,
+        "error": {"code": failure.code, "message": failure.message, "hint": failure.hint} if failure else None,
+    }
+
+
+_STATES = {"stored": "stored", "failed": "failed", "superseded": "new"}
+
+
+def _show(document: dict[str, Any], job: str) -> None:
+    counts, last = document["counts"], document["last_run"]
+    unsettled = [export for export in document["exports"] if export["state"] in ("failed", "pending")]
+    rows = [
+        (
+            export["state"],
+            " ".join(export["coordinates"].values()),
+            export["error"]["message"]
+            if export["error"]
+            else f"{export['step']} {' '.join(export['report_ids'][-1:])}",
+        )
+        for export in unsettled[:SHOWN]
+    ]
+    for line in say.table(rows):
+        say.result(line)
+    if len(unsettled) > SHOWN:
+        say.people(f"… and {len(unsettled) - SHOWN:,} more; --json tells all of them.")
+    words = [f"{counts['stored']:,} of {counts['planned']:,} exports stored"]
+    words += [f"{counts[state]:,} {word}" for state, word in _WORDS.items() if counts[state]]
+    say.result(f"{document['job']}: {', '.join(words)}.")
+    if document["active_run"]:
+        say.people(f"A run is active: {document['active_run']}.")
+    elif last:
+        say.people(f"The last run {last['outcome']} at {last['finished_at']}.")
+    if document["possible_duplicates"]:
+        say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
+    if not document["active_run"] and counts["stored"] < counts["planned"]:
+        say.people(f"Next: orchestrator plan {job}")
+
+
+_WORDS = {"failed": "failed", "pending": "unfinished", "new": "not begun"}

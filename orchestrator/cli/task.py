@@ -1,0 +1,229 @@
+"""What a command works on: a job file expanded, or a frozen plan read back.
+
+A frozen plan holds the exports as they were expanded, windows and all, and the job's settings with references
+instead of secrets. Running it asks for exactly those exports; what still has to be done about each is seen anew, so that
+a second run of the same plan does only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli.options import Ask, Only
+from orchestrator.engine.plan import Options
+from orchestrator.engine.policy import Limits, Policy, Polling, Retry
+from orchestrator.errors import JobError, Problem
+from orchestrator.job.expand import Export, expand
+from orchestrator.job.loader import Job, load_job
+from orchestrator.job.matrix import Selection
+from orchestrator.job.model import Api, Network, Output
+from orchestrator.job.model import Limits as LimitsSection
+from orchestrator.job.model import Polling as PollingSection
+from orchestrator.job.model import Retry as RetrySection
+from orchestrator.job.scalars import ProxyUrl
+
+SCHEMA = "orchestrator.plan/1"
+STATE = ".orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job, valid and expanded. Paths are absolute."""
+
+    name: str
+    file: Path
+    folder: Path
+    digest: str
+    api: Api
+    limits: LimitsSection
+    polling: PollingSection
+    retry: RetrySection
+    network: Network
+    output: Output
+    exports: list[Export]
+    named: frozenset[str] | None
+    """Keys of all of the job's exports, selected or not; None for a frozen plan, which speaks of its own exports only."""
+    options: Options
+    root: Path
+    state: Path
+
+    def policy(self, *, fail_fast: bool = False) -> Policy:
+        """The engine's figures."""
+        return Policy(
+            limits=Limits(**self.limits.model_dump()),
+            polling=Polling(**self.polling.model_dump()),
+            retry=Retry(**self.retry.model_dump()),
+            fail_fast=fail_fast,
+        )
+
+
+def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:
+    """Reads `target`, a job file or a frozen plan. Raises JobError with all that is wrong with it."""
+    frozen = _read_frozen(Path(target))
+    if frozen is not None:
+        return _thaw(Path(target), frozen, ask)
+    overrides = [_override(text) for text in ask.sets]
+    selection = Selection.parse(ask.selects, ask.first, ask.last)
+    job = load_job(target, environ, overrides)
+    exports = list(expand(job, now, selection or None, ask.max_exports))
+    everything = expand(job, now, None, ask.max_exports) if selection else exports
+    model = job.model
+    root = job.resolve(model.output.to)
+    return Task(
+        name=model.name,
+        file=job.file.absolute(),
+        folder=job.folder,
+        digest=job.digest,
+        api=model.api,
+        limits=model.limits,
+        polling=model.polling,
+        retry=model.retry,
+        network=model.network,
+        output=model.output,
+        exports=exports,
+        named=frozenset(export.key for export in everything),
+        options=_options(job, ask.only),
+        root=root,
+        state=_state(ask.state, job.resolve(model.output.state) if model.output.state else root / STATE),
+    )
+
+
+def _options(job: Job, only: Only) -> Options:
+    model = job.model
+    return Options(only, model.matrix.window.include_current, model.output.missing == "keep")
+
+
+def _override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise JobError(
+            Problem(
+                "KEY.PATH=VALUE is due here",
+                code="select.invalid",
+                file=f"--set {key}",
+                hint="write --set limits.unfinished=4",
+            )
+        )
+    return key.strip(), value
+
+
+def _state(option: str | None, otherwise: Path) -> Path:
+    return Path(option).expanduser().absolute() if option else otherwise.absolute()
+
+
+# ------------------------------------------------------------------------------------------------------ frozen plans
+
+
+def freeze(task: Task) -> dict[str, Any]:
+    """The part of a plan's document from which `load` makes the task again. Raises JobError if a secret would be in it."""
+    proxy = task.network.proxy
+    if isinstance(proxy, ProxyUrl) and "@" in proxy.url:
+        raise JobError(
+            Problem(
+                "network.proxy holds a user or a password, which a frozen plan must not",
+                code="plan.secret",
+                key="network.proxy",
+                hint="use `proxy: env` and set HTTPS_PROXY where the plan is run",
+            )
+        )
+    sections = ("api", "limits", "polling", "retry", "network", "output")
+    return {
+        "job_file": str(task.file),
+        "job_digest": task.digest,
+        "settings": {name: getattr(task, name).model_dump(mode="json", by_alias=True) for name in sections},
+        "options": {
+            "only": task.options.only,
+            "include_current": task.options.include_current,
+            "keep_missing": task.options.keep_missing,
+        },
+        "state": str(task.state),
+        "cells": [export.to_json() for export in task.exports],
+    }
+
+
+def _read_frozen(path: Path) -> Mapping[str, Any] | None:
+    """The document of a frozen plan; None if that is no JSON and so, if anything, a job file."""
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError):
+        return None  # the job file's loader says what is wrong, and better
+    if not data.lstrip().startswith(b"{"):
+        return None
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    schema = found.get("schema")
+    if schema is None:
+        return None
+    if schema != SCHEMA or "frozen" not in found:
+        raise _wrong(path, f"this JSON document is no frozen plan (its schema is {schema!r})")
+    return found  # type: ignore[no-any-return]  # json.loads gives Any, and the lines above have looked at it
+
+
+def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
+    if ask.selects_some or ask.sets or ask.only != "missing":
+        raise JobError(
+            Problem(
+                "a frozen plan is run as it is: --select, --from, --to, --set and --only don't go with it",
+                code="plan.frozen",
+                file=str(path),
+                hint="give them to `plan JOB --out FILE`, or run the job file itself",
+            )
+        )
+    try:
+        frozen, name = document["frozen"], document["job"]
+        file = Path(frozen["job_file"])
+        settings = frozen["settings"]
+        api, output = Api.model_validate(settings["api"]), Output.model_validate(settings["output"])
+        root = (file.parent / Path(output.to).expanduser()).absolute()
+        task = Task(
+            name=name,
+            file=file,
+            folder=file.parent,
+            digest=frozen["job_digest"],
+            api=api,
+            limits=LimitsSection.model_validate(settings["limits"]),
+            polling=PollingSection.model_validate(settings["polling"]),
+            retry=RetrySection.model_validate(settings["retry"]),
+            network=Network.model_validate(settings["network"]),
+            output=output,
+            exports=[Export.from_json(cell) for cell in frozen["cells"]],
+            named=None,
+            options=Options(**frozen["options"]),
+            root=root,
+            state=_state(ask.state, Path(frozen["state"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _wrong(path, f"this frozen plan can't be read ({type(error).__name__})") from None
+    _refuse_if_stale(path, task)
+    return task
+
+
+def _refuse_if_stale(path: Path, task: Task) -> None:
+    try:
+        digest = sha256(task.file.read_bytes()).hexdigest()
+    except OSError:
+        return  # the plan has all it needs; a job file that is not here contradicts nothing
+    if digest != task.digest:
+        raise JobError(
+            Problem(
+                f"the job file {task.file} has changed since this plan was made",
+                code="plan.stale",
+                file=str(path),
+                hint="make the plan anew: `orchestrator plan JOB --out FILE`",
+            )
+        )
+
+
+def _wrong(path: Path, message: str) -> JobError:
+    return JobError(
+        Problem(
+            message, code="plan.invalid", file=str(path), hint="make the plan anew: `orchestrator plan JOB --out FILE`"
+        )
+    )

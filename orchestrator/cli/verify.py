@@ -1,0 +1,118 @@
+"""`verify`: reads every stored file again and compares it with the manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import rich_click as click
+
+from orchestrator.cli import exits, options, say
+from orchestrator.errors import ContentError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.task import Task
+    from orchestrator.content.digest import Digest
+
+AT_ONCE = 2
+"""Files read at the same time: hashing is the bottleneck, not the disk."""
+
+
+@click.command()
+@options.JOB
+@options.selecting("all", "Show only those missing, or wrong (failed).")
+@options.AS_JSON
+def verify(
+    *,
+    job: str,
+    ask: options.Ask,
+    as_json: bool,
+) -> int:
+    """Read every stored file again and compare it with the manifest. Exits 1 if any is wrong or missing."""
+    results = verify_task(job, ask)
+    counts = {state: sum(result["state"] == state for result in results) for state in ("equal", "wrong", "missing")}
+    wanted = {"missing": ("missing",), "failed": ("wrong",)}.get(ask.only, ("equal", "wrong", "missing"))
+    shown = [result for result in results if result["state"] in wanted]
+    if as_json:
+        say.document({"schema": "orchestrator.verify/1", "counts": counts, "exports": shown})
+    else:
+        for line in say.table(
+            [(result["state"], result["path"], result["detail"]) for result in shown if result["state"] != "equal"]
+        ):
+            say.result(line)
+        say.people(f"{job}: {counts['equal']:,} equal, {counts['wrong']:,} wrong, {counts['missing']:,} missing.")
+        if counts["wrong"] or counts["missing"]:
+            say.people(
+                f"Next: orchestrator run {job} exports files again that are gone or have another size; remove a wrong one first."
+            )
+    return exits.FAILED if counts["wrong"] or counts["missing"] else exits.OK
+
+
+def verify_task(job: str, ask: options.Ask) -> list[dict[str, Any]]:
+    """What became of each file that the manifest names, by path."""
+    import anyio
+
+    from orchestrator.cli.task import load
+    from orchestrator.engine.clock import SystemClock
+
+    task = load(job, ask, os.environ, SystemClock().now())
+    return anyio.run(_verify, task, ask.selects_some)
+
+
+async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
+    import anyio
+
+    from orchestrator.storage.local import LocalStorage
+
+    results: list[dict[str, Any]] = []
+    limit = anyio.CapacityLimiter(AT_ONCE)
+    keys = {export.key for export in task.exports}
+    async with LocalStorage(task.root, task.state, read_only=True) as storage:
+        manifest = await storage.read_manifest()
+        entries = [entry for entry in (manifest.exports if manifest else ()) if not selected or entry["key"] in keys]
+
+        async def check(entry: Mapping[str, Any]) -> None:
+            async with limit:
+                found = await storage.inspect(entry["path"], _reader(entry))
+                results.append(_compare(entry, found))
+
+        async with anyio.create_task_group() as tasks:
+            for entry in entries:
+                tasks.start_soon(check, entry)
+    return sorted(results, key=lambda result: str(result["path"]))
+
+
+def _reader(entry: Mapping[str, Any]) -> Any:
+    from orchestrator.content.checker import digest_file
+
+    kind = str(entry["request"]["resultFormat"]).lower()
+
+    def read(file: BinaryIO) -> Digest | ContentError:
+        try:
+            return digest_file(file, kind)
+        except ContentError as error:
+            return error
+
+    return read
+
+
+def _compare(entry: Mapping[str, Any], found: Digest | ContentError | None) -> dict[str, Any]:
+    result = {
+        "key": entry["key"],
+        "coordinates": entry["coordinates"],
+        "path": entry["path"],
+        "state": "equal",
+        "detail": "",
+    }
+    if found is None:
+        return result | {"state": "missing", "detail": "there is no such file"}
+    if isinstance(found, ContentError):
+        return result | {"state": "wrong", "detail": found.message}
+    for name in ("bytes", "sha256", "rows"):
+        if getattr(found, name) != entry[name]:
+            return result | {
+                "state": "wrong",
+                "detail": f"{name}: {getattr(found, name)}, the manifest says {entry[name]}",
+            }
+    return result

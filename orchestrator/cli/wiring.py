@@ -1,0 +1,97 @@
+"""Joins the rooms: what a job remembers, and what its plan is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from orchestrator.cli.task import Task
+from orchestrator.content.checker import Checker, digest_file
+from orchestrator.content.digest import Digest
+from orchestrator.engine import manifest as manifests
+from orchestrator.engine import plan
+from orchestrator.engine.ports import Manifest, Snapshot, Storage
+from orchestrator.engine.states import Event, Record, apply
+from orchestrator.errors import JobError, Problem
+from orchestrator.journal.reader import read_snapshot
+from orchestrator.storage.local import LocalStorage
+
+
+class Contents:
+    """Implements `ports.Contents` with the content room."""
+
+    def checker(self, format: str, encoding: str | None, content_type: str | None) -> Checker:  # noqa: A002  the port's word
+        return Checker(format, encoding, content_type)
+
+    def digest(self, format: str) -> Callable[[BinaryIO], Digest]:  # noqa: A002  the port's word
+        return lambda file: digest_file(file, format)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the journal and the manifest know together."""
+
+    records: Mapping[str, Record]
+    learned: Sequence[Event]
+    """What the journal did not know before it saw the manifest."""
+    manifest: Manifest | None
+
+    def manifest_is_stale(self, job: str) -> bool:
+        """The manifest does not tell what is stored: a run was killed before it was written, or it is gone."""
+        if self.manifest is None:
+            return any(record.stored for record in self.records.values())
+        told = {(entry["key"], entry["path"], entry["sha256"]) for entry in self.manifest.exports}
+        known = {(r.key, r.stored[0].path, r.stored[0].sha256) for r in self.records.values() if r.stored}
+        return self.manifest.job != job or told != known
+
+
+async def remember(task: Task, snapshot: Snapshot, storage: Storage, *, adopt: bool = False) -> Memory:
+    """The union of the journal and the manifest. Raises JobError for a manifest of another job, unless `adopt`."""
+    manifest = await storage.read_manifest()
+    if manifest is None:
+        return Memory(snapshot.records, (), None)
+    if manifest.job != task.name and not adopt:
+        raise JobError(
+            Problem(
+                f"the files in {task.root} belong to another job: manifest.json names {manifest.job!r}, the job file {task.name!r}",
+                code="manifest.other-job",
+                hint="choose another output.to; or, if the job was renamed, take the files over with `run --adopt`",
+            )
+        )
+    paths = [str(entry.get("path")) for entry in manifest.exports]
+    paths += [file.path for record in snapshot.records.values() for file in record.stored or ()]
+    sizes = await _sizes(storage, paths)
+    records, learned = dict(snapshot.records), []
+    for events in manifests.adoptions(manifest, snapshot.records, sizes):
+        for event in events:
+            records[event.key] = apply(records.get(event.key), event)
+            learned.append(event)
+    return Memory(records, learned, manifest)
+
+
+async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage, now: float) -> list[plan.Item]:
+    """The plan of a task. Raises JobError if nothing is selected."""
+    sizes = await _sizes(storage, plan.paths_to_look_at(task.exports, records))
+    items = plan.make(task.exports, records, sizes, now=now, options=task.options, named=task.named)
+    if not any(item.export for item in items):
+        raise JobError(
+            Problem(
+                f"nothing is selected: --only {task.options.only} leaves none of {len(task.exports)} exports",
+                code="select.empty",
+                hint="`orchestrator status JOB` shows where each of them stands",
+            )
+        )
+    return items
+
+
+async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, list[plan.Item]]:
+    """The plan as things stand, without touching anything: for `plan`."""
+    snapshot = read_snapshot(task.state) or Snapshot()
+    async with LocalStorage(task.root, task.state, read_only=True) as storage:
+        memory = await remember(task, snapshot, storage, adopt=adopt)
+        return memory, await make_plan(task, memory.records, storage, now)
+
+
+async def _sizes(storage: Storage, paths: Sequence[str]) -> dict[str, int | None]:
+    return dict(zip(paths, await storage.sizes(paths), strict=True))

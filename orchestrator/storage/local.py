@@ -1,0 +1,308 @@
+"""Files on a local disk (or one that is mounted like one).
+
+A file is written under a temporary name, made durable, and renamed: no final name ever shows a part of a file. The
+output folder is opened once and held: should it be removed or replaced during a run, writing fails, and no second
+folder comes into being in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import io
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, ParamSpec, Self, TypeVar
+
+import aiofiles
+from aiofiles.threadpool.binary import AsyncFileIO
+
+from orchestrator.engine.ports import Manifest
+from orchestrator.errors import StorageError
+from orchestrator.storage import folders
+from orchestrator.storage.manifest import NAME, decode, encode
+from orchestrator.storage.names import temp_name
+from orchestrator.storage.refusals import refusing
+from orchestrator.storage.threads import StoppableFile, settled
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BLOCK = 1024 * 1024
+"""Bytes gathered for one write: each is a hop to a thread and back, which small writes would drown in."""
+
+THREADS = 4
+"""The storage's own, so that slow disks and DNS look-ups (asyncio's default pool) never wait for each other."""
+
+PART = ".part"
+
+
+class LocalStorage:
+    """Implements `Storage` in the folder `root`; an async context manager.
+
+    `state_dir` must exist (`prepare_state`); temporary files lie in it, or in `<root>/.orchestrator/tmp` if `state_dir` is on
+    another file system, for only within one is a rename all or nothing. `root` is made if it is missing, and may
+    itself be a symbolic link; nothing below it may. With `read_only`, for whoever only looks, nothing is made at all
+    and a root that is missing is an empty one.
+    """
+
+    def __init__(self, root: Path, state_dir: Path, *, read_only: bool = False) -> None:
+        self._path = root
+        self._state_dir = state_dir
+        self._read_only = read_only
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+        self._root: int | None = None
+        self._tmp: int | None = None
+        self._mode = 0o600
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._run(self._open)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    async def create(self) -> LocalWriter:
+        writer = LocalWriter(self._writable()[1], secrets.token_hex(8) + PART, self._mode, self._pool)
+        try:
+            await writer.open()
+        except BaseException:
+            await writer.close()
+            raise
+        return writer
+
+    async def place(self, temp: str, path: str) -> None:
+        root, tmp = self._writable()
+        await self._run(folders.place, tmp, temp, root, path)
+
+    async def move(self, source: str, target: str) -> None:
+        await self._run(folders.move, self._writable()[0], source, target)
+
+    async def size(self, path: str) -> int | None:
+        return (await self.sizes([path]))[0]
+
+    async def sizes(self, paths: Sequence[str]) -> list[int | None]:
+        root = self._root
+        if root is None:
+            return [None for _ in paths]
+        return await self._run(lambda: [folders.size(root, path) for path in paths])
+
+    async def inspect(self, path: str, look: Callable[[BinaryIO], T]) -> T | None:
+        return await self._inspect(self._root, path, look)
+
+    async def inspect_temp(self, temp: str, look: Callable[[BinaryIO], T]) -> T | None:
+        return await self._inspect(self._tmp, temp_name(temp), look)
+
+    async def discard(self, temp: str) -> None:
+        await self._run(_remove, self._writable()[1], temp_name(temp))
+
+    async def sweep(self, keep: frozenset[str]) -> None:
+        await self._run(_sweep, self._writable()[1], keep)
+
+    async def read_manifest(self) -> Manifest | None:
+        data = await self.inspect(NAME, lambda file: file.read())
+        return None if data is None else await self._run(decode, data)
+
+    async def write_manifest(self, manifest: Manifest) -> None:
+        root, tmp = self._writable()
+        temp = secrets.token_hex(8) + PART
+        await self._run(lambda: folders.replace(tmp, temp, root, NAME, encode(manifest)))
+
+    def _writable(self) -> tuple[int, int]:
+        """The open folders: root, and the one of temporary files."""
+        if self._root is None or self._tmp is None:
+            raise RuntimeError("the storage is not open for writing")
+        return self._root, self._tmp
+
+    async def _inspect(self, folder: int | None, path: str, look: Callable[[BinaryIO], T]) -> T | None:
+        if folder is None:
+            return None
+        stop = threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(self._pool, _read, folder, path, look, stop)
+        return await settled(future, on_cancel=stop.set)
+
+    async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await settled(asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(*args, **kwargs)))
+
+    # ---------------------------------------------------------------------------------------- opening, on a thread
+
+    def _open(self) -> None:
+        with refusing(str(self._path)):
+            if not self._read_only:
+                self._path.mkdir(parents=True, exist_ok=True)
+            try:
+                self._root = os.open(self._path, folders.FOLDER)
+            except FileNotFoundError:
+                if self._read_only:
+                    return
+                raise
+        if not self._read_only:
+            self._tmp = self._open_tmp(self._root)
+            self._mode = _usual_mode(self._tmp)
+
+    def _open_tmp(self, root: int) -> int:
+        with refusing(str(self._state_dir)):
+            state = os.open(self._state_dir, folders.FOLDER | os.O_NOFOLLOW)
+            try:
+                tmp = folders.open_folder(["tmp"], state, 0o700)
+            finally:
+                os.close(state)
+        if _can_rename(tmp, root):
+            return tmp
+        os.close(tmp)
+        with refusing(str(self._path)):
+            return folders.open_folder([".orchestrator", "tmp"], root, 0o700)
+
+    def _close(self) -> None:
+        self._pool.shutdown()
+        for fd in (self._root, self._tmp):
+            if fd is not None:
+                os.close(fd)
+        self._root = self._tmp = None
+
+
+class LocalWriter:
+    """Implements `Writer`. After a write that failed, only `restart` makes it of use again."""
+
+    def __init__(self, folder: int, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
+        self._folder = folder
+        self._temp = temp
+        self._mode = mode
+        self._pool = pool
+        self._file: AsyncFileIO | None = None
+        self._gathered = bytearray()
+        self._failure: StorageError | None = None
+
+    @property
+    def temp(self) -> str:
+        return self._temp
+
+    async def open(self) -> None:
+        await settled(self._opened())
+
+    async def write(self, data: bytes) -> None:
+        self._gathered += data
+        if len(self._gathered) >= BLOCK:
+            await settled(self._flushed())
+
+    async def restart(self) -> None:
+        self._gathered.clear()
+        self._failure = None
+        await settled(self._emptied())
+
+    async def finish(self) -> None:
+        await settled(self._synced())
+
+    async def close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            with contextlib.suppress(OSError):  # what had to be durable was made so by `finish`
+                await settled(file.close())
+
+    async def _opened(self) -> None:
+        def opener(name: str, flags: int) -> int:
+            return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=self._folder)
+
+        with refusing(self._temp):
+            self._file = await aiofiles.open(self._temp, "xb", buffering=0, opener=opener, executor=self._pool)
+
+    async def _flushed(self) -> None:
+        file = self._handle()
+        if self._failure is not None:
+            raise self._failure
+        block, self._gathered = memoryview(self._gathered), bytearray()
+        try:
+            with refusing(self._temp):
+                while block:  # near the end of a disk or a limit, a write may take only a part
+                    block = block[await file.write(block) :]
+        except StorageError as error:
+            self._failure = error
+            raise
+
+    async def _emptied(self) -> None:
+        with refusing(self._temp):
+            await self._handle().seek(0)
+            await self._handle().truncate(0)
+
+    async def _synced(self) -> None:
+        await self._flushed()
+        fd = self._handle().fileno()
+        with refusing(self._temp):
+            await asyncio.get_running_loop().run_in_executor(self._pool, _make_durable, fd, self._mode, self._folder)
+
+    def _handle(self) -> AsyncFileIO:
+        if self._file is None:
+            raise RuntimeError("the temporary file is closed")
+        return self._file
+
+
+def _make_durable(fd: int, mode: int, folder: int) -> None:
+    os.fchmod(fd, mode)  # written where only we look in, now fit to be seen
+    folders.sync_file(fd)
+    folders.sync_folder(folder)
+
+
+def _read(folder: int, path: str, look: Callable[[BinaryIO], T], stop: threading.Event) -> T | None:
+    fd = folders.open_to_read(folder, path)
+    if fd is None:
+        return None
+    with refusing(path), io.BufferedReader(StoppableFile(fd, stop), BLOCK) as file:
+        return look(file)
+
+
+def _remove(tmp: int, temp: str) -> None:
+    with refusing(temp), contextlib.suppress(FileNotFoundError):
+        os.unlink(temp, dir_fd=tmp)
+
+
+def _sweep(tmp: int, keep: frozenset[str]) -> None:
+    with refusing("tmp"):
+        names = os.listdir(tmp)
+    for name in names:
+        if name.endswith(PART) and name not in keep:
+            _remove(tmp, name)
+
+
+def _usual_mode(tmp: int) -> int:
+    """The permissions that new files have here: the umask can't be asked for without changing it for all threads."""
+    name = secrets.token_hex(8) + PART
+    with refusing("tmp"):
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=tmp)
+        try:
+            return stat.S_IMODE(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+            os.unlink(name, dir_fd=tmp)
+
+
+def _can_rename(tmp: int, root: int) -> bool:
+    """Whether a rename leads from one folder into the other.
+
+    Two mounts of one file system (volumes of a container) share a device and still refuse; Linux says so before it
+    looks for the file, so a name that nobody has is enough to ask.
+    """
+    if os.fstat(tmp).st_dev != os.fstat(root).st_dev:
+        return False
+    name = secrets.token_hex(8) + PART
+    with refusing("tmp"):
+        try:
+            os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=root)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+    return False

@@ -1,0 +1,234 @@
+"""Expansion: order, keys, requests, collisions, selections; and the example job files."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import JobError
+from orchestrator.job.expand import Export, expand, export_key
+from orchestrator.job.loader import load_job
+from orchestrator.job.matrix import Selection
+
+NOW = datetime(2024, 3, 15, 12, tzinfo=UTC).timestamp()
+CONFIGS = Path(__file__).parents[3] / "configs"
+MATRIX = """\
+matrix:
+  window: {every: month, from: 2024-01, to: 2024-02}
+  team: {support: t1, sales: [t3, t2, t3]}
+"""
+
+
+def cells(job, *args, **kwargs):
+    return [" ".join(label for _, label in e.coordinates) for e in expand(job, NOW, *args, **kwargs)]
+
+
+def failing(job, *args, **kwargs):
+    with pytest.raises(JobError) as caught:
+        list(expand(job, NOW, *args, **kwargs))
+    return caught.value.problems
+
+
+def test_the_order_is_that_of_the_matrix_then_the_included_cells(job):
+    assert cells(job(MATRIX)) == ["2024-01 support", "2024-01 sales", "2024-02 support", "2024-02 sales"]
+    text = (
+        "matrix:\n  team: [a, b]\n  window: {every: month, from: 2024-01, to: 2024-02}\n"
+        "  exclude: [{team: a, window: ..2024-01}]\n  include: [{window: 2023-12, team: b}, {team: a, window: 2024-02}]\n"
+    )
+    assert cells(job(text)) == ["a 2024-02", "b 2024-01", "b 2024-02", "b 2023-12"]
+
+
+def test_an_export_has_all_that_is_asked(job):
+    one = list(expand(job("request: {timezone: Europe/Ljubljana, tags: [g], teams: [x]}\n" + MATRIX), NOW))[1]
+    assert one.coordinates == (("window", "2024-01"), ("team", "sales"))
+    assert one.path == "2024-01/sales.json"
+    assert one.closes_at == one.window.end == 1706742000
+    expected = {
+        "timezone": "Europe/Ljubljana",
+        "start": 1704063600,
+        "end": 1706742000,
+        "resultFormat": "Json",
+        "tagIds": ["g"],
+        "teamIds": ["t2", "t3"],
+    }
+    assert one.request == expected
+    assert one.parts == (expected,)
+    assert one.key == export_key("https://api.intheloop.io", None, expected)
+    assert Export.from_json(one.to_json()) == one
+
+
+def test_every_axis_replaces_what_the_request_says(job):
+    text = """\
+    api: {token: "${T}", impersonate: base@example.com}
+    request: {format: xlsx, tags: [g], teams: [x], teammates: [m], customers: [c]}
+    matrix:
+      window: {every: month, from: 2024-01, to: 2024-01}
+      tag: {a: 1}
+      teammate: [n@example.com]
+      customer: [d@example.com]
+      impersonate: {boss: boss@example.com}
+      format: [json]
+    output: {path: "{name}-{impersonate}-{key}.{ext}"}
+    """
+    (one,) = expand(job(text, head="version: 1\nname: x\n"), NOW)
+    assert (one.impersonate, one.format, one.tags, one.teams) == ("boss@example.com", "json", ("1",), ("x",))
+    assert (one.teammates, one.customers) == (("n@example.com",), ("d@example.com",))
+    assert one.path == f"x-boss-{one.key}.json"
+
+
+def test_inclusive_ends_send_one_second_less_and_windows_still_tile(job):
+    one, two = expand(
+        job("request: {end: inclusive}\nmatrix: {window: {every: month, from: 2024-01, to: 2024-02}}\n"), NOW
+    )
+    assert one.end == one.window.end - 1
+    assert one.window.end == two.window.start == two.start
+
+
+@pytest.mark.parametrize(
+    ("base_url", "impersonate", "request_", "key"),
+    [
+        (
+            "https://api.intheloop.io",
+            None,
+            {"timezone": "UTC", "start": 1693526400, "end": 1696118400, "resultFormat": "Json"},
+            "k1-519644f1e65f3fb1cfa5cebd4df0134b93065ba7",
+        ),
+        (
+            "http://127.0.0.1:8080/loop",
+            "žiga@example.com",
+            {"timezone": "Europe/Ljubljana", "start": 0, "end": 1, "resultFormat": "Xlsx", "teamIds": ["a", "b"]},
+            "k1-afa3d2eac8134157969e6380e39197fea7492d07",
+        ),
+    ],
+)
+def test_golden_keys(base_url, impersonate, request_, key):
+    """A new version must not export everything again: these never change."""
+    assert export_key(base_url, impersonate, request_) == key
+    assert export_key(base_url, impersonate, dict(reversed(request_.items()))) == key
+
+
+def test_a_key_knows_neither_token_nor_labels_nor_paths(job):
+    other = MATRIX.replace("support", "helpdesk") + "output: {path: 'x/{team}-{window}', to: elsewhere}\n"
+    head = "version: 1\nname: other\napi: {token: '${OTHER}', base_url: HTTPS://API.intheloop.io:443/}\n"
+    assert [e.key for e in expand(job(MATRIX), NOW)] == [e.key for e in expand(job(other, head=head), NOW)]
+    for changed in ("request: {timezone: Europe/Paris}\n", "request: {format: xlsx}\n", "request: {tags: [g]}\n"):
+        assert not {e.key for e in expand(job(MATRIX), NOW)} & {e.key for e in expand(job(changed + MATRIX), NOW)}
+
+
+def test_open_and_future_windows_are_yielded(job):
+    text = "matrix: {window: {every: month, from: 2024-02, to: 2024-04}}\n"
+    assert [e.window.state(NOW) for e in expand(job(text), NOW)] == ["closed", "open", "future"]
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "column", "words"),
+    [
+        ("  exclude: [{team: slaes}]\n", 7, 20, ["matches no team", "did you mean `sales`?"]),
+        ("  exclude: [{team: [sales, x*]}]\n", 7, 28, ["matches no team"]),
+        ("  exclude: [{window: ..2023-12}]\n", 7, 22, ["matches no window"]),
+        ("  exclude: [{tag: a}]\n", 7, 19, ["no axis 'tag'"]),
+        ("  include: [{team: sales}]\n", 7, 13, ["names no window"]),
+        ("  include: [{team: x, window: 2023-01}]\n", 7, 20, ["no such label"]),
+        ("  include: [{team: sales, window: 2023-01-15}]\n", 7, 35, ["two nearest"]),
+        ("  include: [{team: sales, window: 2023-01, tag: a}]\n", 7, 49, ["no axis 'tag'"]),
+    ],
+)
+def test_rules_that_can_not_be_are_told_at_their_place(job, more, line, column, words):
+    (problem,) = failing(job(MATRIX + more))
+    assert (problem.line, problem.column) == (line, column)
+    for word in words:
+        assert word in f"{problem.message} {problem.hint}"
+
+
+def test_all_such_rules_are_told_at_once(job):
+    assert len(failing(job(MATRIX + "  exclude: [{team: x}, {team: y}]\n  include: [{team: z, window: 2023}]\n"))) == 4
+
+
+def test_two_cells_with_one_path_name_both_and_the_missing_axis(job):
+    (problem,) = failing(job(MATRIX + "output:\n  path: '{window}.{ext}'\n"))
+    assert (problem.code, problem.line, problem.column) == ("job.collision", 8, 9)
+    assert "window=2024-01 team=support and window=2024-01 team=sales" in problem.message
+    assert problem.hint == "add {team} to output.path"
+
+
+@pytest.mark.parametrize("labels", ["{A: 1, a: 2}", "{a/b: 1, a_b: 2}", "{'a.': 1, a_: 2}"])
+def test_labels_that_meet_in_one_path_are_refused(job, labels):
+    text = f"matrix:\n  team: {labels}\n  window: {{every: month, last: 1}}\n"
+    (problem,) = failing(job(text))
+    assert problem.code == "job.collision"
+    assert "rename one" in problem.hint
+
+
+def test_two_cells_with_one_key_name_both(job):
+    (problem,) = failing(job("matrix:\n  window: {every: month, last: 1}\n  team:\n    a: [1, 2]\n    b: [2, 1]\n"))
+    assert (problem.code, problem.line) == ("job.collision", 8)
+    assert "window=2024-02 team=a and window=2024-02 team=b" in problem.message
+
+
+def test_collisions_are_found_outside_the_selection_too(job):
+    text = "matrix: {window: {every: month, last: 1}, team: {A: 1, a: 2, b: 3}}\n"
+    assert failing(job(text), Selection.parse(["team=b"]))[0].code == "job.collision"
+
+
+def test_names_that_are_too_long_or_ours(job):
+    (problem,) = failing(job(f"matrix: {{window: {{every: month, last: 1}}, team: [{'x' * 230}]}}\n"))
+    assert "235 bytes" in problem.message
+    (problem,) = failing(job("matrix: {team: [.Orchestrator], window: {every: month, last: 1}}\n"))
+    assert "our own" in problem.message
+
+
+def test_selections(job):
+    one = job(MATRIX)
+    assert cells(one, Selection.parse(["team=sup*"])) == ["2024-01 support", "2024-02 support"]
+    assert cells(one, Selection.parse(["team!=support"], "2024-02")) == ["2024-02 sales"]
+    (problem,) = failing(one, Selection.parse(["team=nobody"]))
+    assert (problem.code, problem.place) == ("select.empty", None)
+    assert "team=nobody" in problem.hint
+    with pytest.raises(JobError, match="no axis 'tag'"):
+        expand(one, NOW, Selection.parse(["tag=a"]))
+
+
+def test_nothing_left_and_too_much(job):
+    assert failing(job(MATRIX + "  exclude: [{team: '*'}]\n"))[0].code == "job.empty"
+    (problem,) = failing(job(MATRIX), max_exports=3)
+    assert problem.code == "plan.too-many"
+    days = "matrix: {window: {every: day, from: 1970-01-01, to: 9900-12-31}}\n"
+    assert failing(job(days), max_exports=1000)[0].code == "plan.too-many"
+    (problem,) = failing(
+        job("request: {timezone: Pacific/Apia}\nmatrix: {window: {every: day, from: 2011-12-30, to: 2011-12-30}}\n")
+    )
+    assert "no such day" in problem.message
+    (problem,) = failing(job("matrix: {window: {every: year, last: 100}}\n"))
+    assert (problem.key, problem.line) == ("matrix.window.last", 4)
+
+
+def test_a_plan_that_was_tampered_with_is_refused(job):
+    good = next(iter(expand(job(MATRIX), NOW))).to_json()
+    for change in ({"path": "../../x"}, {"path": 5}, {"window": None}, {"request": {}}, {"coordinates": []}):
+        with pytest.raises(JobError) as caught:
+            Export.from_json(good | change)
+        assert caught.value.code == "plan.invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "path"),
+    [
+        ("monthly-backfill", 30 * 24, "support/2023-01.json"),
+        ("last-month", 3, "2024-06/support.json"),
+        ("tag-quarters", 3 * 2 - 1 - 2 + 1, "complaint/complaint-2024-Q1.xlsx"),
+    ],
+)
+def test_the_example_job_files(name, count, path):
+    july = datetime(2024, 7, 1, tzinfo=UTC).timestamp()
+    exports = list(expand(load_job(CONFIGS / f"{name}.yaml", {}), july))
+    assert (len(exports), exports[0].path) == (count, path)
+
+
+def test_the_pure_modules_do_not_import_pydantic():
+    code = (
+        "import sys; from orchestrator.job import expand, matrix, paths, windows; "
+        "sys.exit(any(m in sys.modules for m in ('pydantic', 'yaml')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

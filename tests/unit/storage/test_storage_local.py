@@ -1,0 +1,484 @@
+"""What is true of real files only: permissions, links, cancellation, other file systems."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+
+import anyio
+import pytest
+
+from orchestrator.engine.ports import Manifest
+from orchestrator.errors import StorageError
+from orchestrator.storage import folders, local
+from orchestrator.storage.local import BLOCK, LocalStorage
+
+
+@pytest.fixture
+def state(tmp_path):
+    path = tmp_path / "state"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+async def storage(out, state):
+    async with LocalStorage(out, state) as opened:
+        yield opened
+
+
+async def written(storage, data=b"[1]"):
+    writer = await storage.create()
+    await writer.write(data)
+    await writer.finish()
+    await writer.close()
+    return writer.temp
+
+
+async def code_of(call):
+    with pytest.raises(StorageError) as raised:
+        await call
+    assert raised.value.hint
+    return raised.value.code
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_unfinished_files_are_ours_alone_and_finished_ones_as_the_umask_says(tmp_path, out, state):
+    before = os.umask(0o027)
+    try:
+        async with LocalStorage(out, state) as storage:
+            writer = await storage.create()
+            await writer.write(b"x")
+            assert mode(state / "tmp") == 0o700
+            assert mode(state / "tmp" / writer.temp) == 0o600
+            await writer.finish()
+            await writer.close()
+            await storage.place(writer.temp, "a/f")
+            await storage.write_manifest(Manifest("j"))
+            assert mode(out / "a") == 0o750
+            assert mode(out / "a" / "f") == 0o640
+            assert mode(out / "manifest.json") == 0o640
+    finally:
+        os.umask(before)
+
+
+async def test_nothing_of_ours_is_left_about(storage, out, state):
+    await storage.place(await written(storage), "f")
+    await storage.write_manifest(Manifest("j"))
+    assert sorted(entry.name for entry in out.iterdir()) == ["f", "manifest.json"]
+    assert list((state / "tmp").iterdir()) == []
+
+
+async def test_the_output_folder_may_be_a_link_but_nothing_below_it(tmp_path, state):
+    real = tmp_path / "real"
+    real.mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "f").write_bytes(b"theirs")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    async with LocalStorage(link, state) as storage:
+        await storage.place(await written(storage), "f")
+        assert (real / "f").read_bytes() == b"[1]"
+        (real / "folder").symlink_to(outside)
+        (real / "file").symlink_to(outside / "f")
+        (real / "manifest.json").symlink_to(outside / "f")
+        temp = await written(storage)
+        assert await code_of(storage.place(temp, "folder/f")) == "storage.symlink"
+        assert await code_of(storage.place(temp, "file")) == "storage.symlink"
+        assert await code_of(storage.move("f", "folder/g")) == "storage.symlink"
+        assert await code_of(storage.move("f", "file")) == "storage.exists"
+        assert await code_of(storage.move("file", "g")) == "storage.symlink"
+        assert await code_of(storage.move("folder/f", "g")) == "storage.missing"
+        assert await code_of(storage.write_manifest(Manifest("j"))) == "storage.symlink"
+        assert await storage.sizes(["folder/f", "file"]) == [None, None]
+        assert await storage.inspect("folder/f", lambda file: file.read()) is None
+        assert await storage.inspect("file", lambda file: file.read()) is None
+        assert await storage.read_manifest() is None
+    assert {entry.name: entry.read_bytes() for entry in outside.iterdir()} == {"f": b"theirs"}
+
+
+@pytest.mark.parametrize(
+    "moment", [(call, n) for call in ("open", "mkdir", "stat", "rename", "fsync") for n in range(4)]
+)
+async def test_a_link_swapped_in_at_any_moment_leads_nowhere(storage, tmp_path, out, monkeypatch, moment):
+    """Just before the n-th call of one kind, somebody puts a link to their folder in the place of ours."""
+    call, n = moment
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    temp = await written(storage)
+    (out / "a" / "b").mkdir(parents=True)
+    real = getattr(os, call)
+    calls = []
+
+    def swapping(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == n + 1:
+            with monkeypatch.context() as honest:
+                honest.setattr(os, call, real)
+                (out / "a").rename(out / "moved-away")
+                (out / "a").symlink_to(outside)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(folders.os, call, swapping)
+    with contextlib.suppress(StorageError):  # or it went where the folder is now
+        await storage.place(temp, "a/b/c/f")
+    monkeypatch.undo()
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+async def test_what_is_no_file_is_neither_read_nor_replaced(storage, out, make):
+    make(out / "f")
+    assert await storage.size("f") is None
+    assert await storage.inspect("f", lambda file: file.read()) is None
+    assert await code_of(storage.place(await written(storage), "f")) == "storage.in-the-way"
+
+
+async def test_an_output_folder_that_is_removed_is_not_made_again(storage, out):
+    temp = await written(storage)
+    out.rmdir()
+    assert await code_of(storage.place(temp, "a/f")) == "storage.gone"
+    assert await code_of(storage.write_manifest(Manifest("j"))) == "storage.gone"
+    assert not out.exists()
+
+
+async def test_an_output_folder_that_is_a_file(out, state):
+    out.write_text("")
+    assert await code_of(LocalStorage(out, state).__aenter__()) == "storage.in-the-way"
+
+
+async def test_a_state_folder_that_is_a_link(out, state, tmp_path):
+    (tmp_path / "link").symlink_to(state)
+    with pytest.raises(StorageError):
+        await LocalStorage(out, tmp_path / "link").__aenter__()
+
+
+async def test_who_only_looks_makes_nothing(out, tmp_path):
+    async with LocalStorage(out, tmp_path / "none", read_only=True) as storage:
+        assert await storage.read_manifest() is None
+        assert await storage.sizes(["f"]) == [None]
+        assert await storage.inspect("f", lambda file: file.read()) is None
+        assert await storage.inspect_temp("f.part", lambda file: file.read()) is None
+    assert list(tmp_path.iterdir()) == []
+    out.mkdir()
+    (out / "f").write_bytes(b"12")
+    async with LocalStorage(out, tmp_path / "none", read_only=True) as storage:
+        assert await storage.size("f") == 2
+        with pytest.raises(RuntimeError):
+            await storage.create()
+    assert [entry.name for entry in out.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("how", ["device", "mount"])
+async def test_with_the_state_on_another_file_system_temporary_files_stay_near(out, state, monkeypatch, how):
+    real_rename, real_fstat = os.rename, os.fstat
+    root_device = 77
+
+    def rename(source, target, **fds):
+        if not os.path.lexists(out / ".orchestrator"):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real_rename(source, target, **fds)
+
+    def fstat(fd):
+        found = real_fstat(fd)
+        if os.path.samestat(found, os.stat(out)):
+            return os.stat_result((*found[:2], root_device, *found[3:]))
+        return found
+
+    if how == "mount":
+        monkeypatch.setattr(local.os, "rename", rename)
+    else:
+        monkeypatch.setattr(local.os, "fstat", fstat)
+    async with LocalStorage(out, state) as storage:
+        temp = await written(storage)
+        assert (out / ".orchestrator" / "tmp" / temp).exists()
+        assert mode(out / ".orchestrator") == 0o700
+        await storage.place(temp, "f")
+    assert (out / "f").read_bytes() == b"[1]"
+
+
+async def test_small_pieces_share_a_hop(storage):
+    writer = await storage.create()
+    blocks = []
+    real = writer._file.write
+
+    async def write(block):
+        blocks.append(len(block))
+        return await real(block)
+
+    writer._file.write = write
+    for _ in range(10_000):
+        await writer.write(b"x" * 300)
+    await writer.finish()
+    await writer.close()
+    assert sum(blocks) == 3_000_000
+    assert len(blocks) == 3
+
+
+async def test_a_write_that_takes_only_a_part_goes_on(storage, out):
+    writer = await storage.create()
+    real = writer._file.write
+
+    async def write(block):
+        return await real(block[: max(1, len(block) // 2)])
+
+    writer._file.write = write
+    data = os.urandom(BLOCK + 17)
+    await writer.write(data)
+    await writer.finish()
+    await writer.close()
+    assert await storage.inspect_temp(writer.temp, lambda file: file.read()) == data
+
+
+ERRORS = {
+    errno.ENOSPC: "storage.full",
+    errno.EDQUOT: "storage.full",
+    errno.EFBIG: "storage.full",
+    errno.EROFS: "storage.read-only",
+    errno.EACCES: "storage.permission",
+    errno.EPERM: "storage.permission",
+    errno.ENAMETOOLONG: "storage.name",
+    errno.EIO: "storage.io",
+    errno.ESTALE: "storage.io",
+    errno.ENOTCONN: "storage.io",
+}
+
+
+@pytest.mark.parametrize("number", ERRORS)
+async def test_what_the_disk_refuses_is_told_with_the_file(storage, state, monkeypatch, number):
+    temp = await written(storage)
+
+    def refusing(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders.os, "rename", refusing)
+        for path, call in (
+            ("a/f", storage.place(temp, "a/f")),
+            ("manifest.json", storage.write_manifest(Manifest("j"))),
+        ):
+            with pytest.raises(StorageError) as raised:
+                await call
+            assert raised.value.code == ERRORS[number]
+            assert raised.value.message.startswith(f"{path}: ")
+            assert raised.value.hint
+    assert [entry.name for entry in (state / "tmp").iterdir()] == [temp]
+    await storage.place(temp, "a/f")
+
+
+async def test_a_folder_that_can_not_be_synced_is_no_error(storage, monkeypatch):
+    real = os.fsync
+
+    def fsync(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(fd)
+
+    monkeypatch.setattr(folders.os, "fsync", fsync)
+    await storage.place(await written(storage), "a/f")
+    assert await storage.size("a/f") == 3
+
+
+async def test_what_is_placed_was_made_durable_before(storage, out, monkeypatch):
+    """The order that a power cut needs: the bytes, the temporary name, the rename, the folder."""
+    done = []
+    real_fsync, real_rename = os.fsync, os.rename
+
+    def fsync(fd):
+        done.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        real_fsync(fd)
+
+    def rename(*args, **kwargs):
+        done.append("rename")
+        real_rename(*args, **kwargs)
+
+    monkeypatch.setattr(folders.os, "fsync", fsync)
+    monkeypatch.setattr(folders.os, "rename", rename)
+    temp = await written(storage)
+    assert done == ["file", "folder"]
+    done.clear()
+    await storage.place(temp, "a/f")
+    assert done == ["folder", "rename", "folder"]
+    done.clear()
+    await storage.write_manifest(Manifest("j"))
+    assert done == ["file", "rename", "folder"]
+
+
+async def test_a_write_that_failed_is_not_forgotten(storage):
+    writer = await storage.create()
+    real = writer._file.write
+
+    async def full(block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer._file.write = full
+    assert await code_of(writer.write(b"x" * BLOCK)) == "storage.full"
+    writer._file.write = real
+    await writer.write(b"y")
+    assert await code_of(writer.finish()) == "storage.full"
+    await writer.restart()
+    await writer.write(b"z")
+    await writer.finish()
+    await writer.close()
+    assert await storage.inspect_temp(writer.temp, lambda file: file.read()) == b"z"
+
+
+LIMITED = """
+    import asyncio, resource, sys
+    from pathlib import Path
+    from orchestrator.errors import StorageError
+    from orchestrator.storage.local import LocalStorage
+
+    async def main():
+        async with LocalStorage(Path(sys.argv[1]), Path(sys.argv[2])) as storage:
+            writer = await storage.create()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+            try:
+                await writer.write(b"x" * 1_048_576)
+                await writer.write(b"x" * 1_048_576)
+            except StorageError as error:
+                print(error.code)
+            await writer.close()
+            await storage.discard(writer.temp)
+
+    asyncio.run(main())
+"""
+
+
+def test_at_a_limit_of_the_system(out, state):
+    command = [sys.executable, "-c", textwrap.dedent(LIMITED), str(out), str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("storage.full\n", "")
+    assert list((state / "tmp").iterdir()) == []
+
+
+class Gate:
+    """Stands in for a call of the system and holds it up until it is opened."""
+
+    def __init__(self, real):
+        self.real = real
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.ended = False
+
+    def __call__(self, *args, **kwargs):
+        self.entered.set()
+        assert self.opened.wait(30)
+        try:
+            return self.real(*args, **kwargs)
+        finally:
+            self.ended = True
+
+
+async def cancelled_in(gate, call, how):
+    """Cancels `call` while its thread stands at the gate; opens the gate only when the cancellation is under way."""
+
+    async def open_later():
+        await asyncio.to_thread(gate.entered.wait, 30)
+        scope.cancel() if how == "anyio" else task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not ended.is_set()
+        gate.opened.set()
+
+    ended = asyncio.Event()
+    with anyio.CancelScope() as scope:
+
+        async def run():
+            try:
+                await call
+            finally:
+                assert gate.ended
+                ended.set()
+
+        if how == "asyncio":
+            task = asyncio.create_task(run())
+            opener = asyncio.create_task(open_later())
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await opener
+            return
+        opener = asyncio.create_task(open_later())
+        await run()
+    assert scope.cancelled_caught
+    await opener
+
+
+@pytest.mark.parametrize("how", ["anyio", "asyncio"])
+@pytest.mark.parametrize("call", ["write", "finish", "restart", "place", "move", "manifest", "inspect", "create"])
+async def test_a_cancelled_call_ends_only_with_its_thread(storage, monkeypatch, call, how):
+    await storage.place(await written(storage), "f")
+    temp = await written(storage)
+    writer = await storage.create()
+    await writer.write(b"x" * 10)
+    target, name, work = {
+        "write": (writer._file._file, "write", lambda: writer.write(b"y" * BLOCK)),
+        "finish": (folders, "sync_file", writer.finish),
+        "restart": (writer._file._file, "truncate", writer.restart),
+        "place": (folders.os, "rename", lambda: storage.place(temp, "g")),
+        "move": (folders.os, "rename", lambda: storage.move("f", "h")),
+        "manifest": (folders.os, "rename", lambda: storage.write_manifest(Manifest("j"))),
+        "inspect": (folders, "open_to_read", lambda: storage.inspect("f", lambda file: file.read(1))),
+        "create": (local.os, "open", storage.create),
+    }[call]
+    gate = Gate(getattr(target, name))
+    if call in ("write", "restart"):
+        # a FileIO takes no attributes: the writer's own handle is replaced by one that goes through the gate
+        setattr(writer._file, name, through(gate))
+    else:
+        monkeypatch.setattr(target, name, gate)
+    await cancelled_in(gate, work(), how)
+    monkeypatch.undo()
+    await writer.close()
+    await storage.sweep(frozenset())
+
+
+def through(gate):
+    async def call(*args):
+        return await asyncio.to_thread(gate, *args)
+
+    return call
+
+
+async def test_a_long_look_ends_soon_after_its_caller_is_cancelled(storage):
+    await storage.place(await written(storage, b"x" * (3 * BLOCK)), "f")
+    first, go_on = threading.Event(), threading.Event()
+    reads = []
+
+    def look(file):
+        while block := file.read(BLOCK):
+            reads.append(len(block))
+            first.set()
+            assert go_on.wait(30)
+
+    task = asyncio.create_task(storage.inspect("f", look))
+    await asyncio.to_thread(first.wait, 30)
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert reads == [BLOCK]
+
+
+async def test_looks_do_not_hold_up_the_default_pool(storage):
+    await storage.place(await written(storage), "f")
+    go_on = threading.Event()
+    looks = [asyncio.create_task(storage.inspect("f", lambda file: go_on.wait(30))) for _ in range(40)]
+    assert await asyncio.to_thread(lambda: "answered") == "answered"
+    go_on.set()
+    assert await asyncio.gather(*looks) == [True] * 40

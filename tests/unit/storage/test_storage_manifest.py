@@ -1,0 +1,94 @@
+"""The manifest's file, and the storage in memory after a power cut."""
+
+import json
+
+import pytest
+
+from orchestrator.engine.ports import Manifest
+from orchestrator.errors import StorageError
+from orchestrator.storage.manifest import decode, encode
+from orchestrator.storage.memory import MemoryStorage
+
+
+def test_one_export_a_line():
+    text = encode(Manifest("job", ({"key": "k1-a", "coordinates": {"team": "šport"}}, {"key": "k1-b"}))).decode()
+    assert text.splitlines() == [
+        '{"schema": "orchestrator.manifest/1",',
+        '"job": "job",',
+        '"exports": [',
+        '{"key": "k1-a", "coordinates": {"team": "šport"}},',
+        '{"key": "k1-b"}',
+        "]}",
+    ]
+    assert json.loads(text)["schema"] == "orchestrator.manifest/1"
+
+
+def test_an_empty_one():
+    assert json.loads(encode(Manifest("job"))) == {"schema": "orchestrator.manifest/1", "job": "job", "exports": []}
+
+
+def test_fields_of_later_days_are_left_alone():
+    assert decode(b'{"schema": "orchestrator.manifest/1", "job": "j", "exports": [{"new": 1}], "more": 2}').exports == (
+        {"new": 1},
+    )
+
+
+def test_a_newer_version_is_refused_with_both_versions():
+    with pytest.raises(StorageError) as raised:
+        decode(b'{"schema": "orchestrator.manifest/12", "anything": []}')
+    assert raised.value.code == "storage.manifest-newer"
+    assert "orchestrator.manifest/12" in raised.value.message
+    assert "orchestrator.manifest/1" in raised.value.message.replace("orchestrator.manifest/12", "")
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"schema": 1}',
+        b'{"schema": "orchestrator.plan/1"}',
+        b'{"schema": "orchestrator.manifest/x"}',
+        b'{"schema": "orchestrator.manifest/1"}',
+        b'{"schema": "orchestrator.manifest/1", "job": 1, "exports": []}',
+        b'{"schema": "orchestrator.manifest/1", "job": "j", "exports": {}}',
+        b'{"schema": "orchestrator.manifest/1", "job": "j", "exports": [1]}',
+    ],
+)
+def test_what_is_no_manifest_is_refused(data):
+    with pytest.raises(StorageError) as raised:
+        decode(data)
+    assert raised.value.code == "storage.manifest"
+    assert raised.value.hint
+
+
+async def test_a_power_cut_leaves_what_was_durable():
+    storage = MemoryStorage()
+    finished, torn, never = [await storage.create() for _ in range(3)]
+    for writer in (finished, torn, never):
+        await writer.write(b"one")
+    await finished.finish()
+    await torn.finish()
+    await torn.write(b"two")
+    await storage.place(finished.temp, "f")
+    await storage.place(never.temp, "hasty")
+    assert storage.files == {"f": b"one", "hasty": b"one"}
+    storage.crash()
+    assert storage.files == {"f": b"one"}
+    assert storage.temps == {torn.temp: b"one"}
+    assert (await storage.create()).temp not in (finished.temp, torn.temp, never.temp)
+
+
+async def test_files_that_others_put_and_remove():
+    storage = MemoryStorage()
+    storage.put("a/f", b"theirs")
+    assert await storage.size("a/f") == 6
+    storage.remove("a/f")
+    assert await storage.size("a/f") is None
