@@ -1,0 +1,82 @@
+"""Who may import whom: the rooms of the house, read from the code."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "orchestrator"
+EVERYBODY = {"errors", "version"}
+PORTS = {"engine.ports", "engine.states", "engine.events"}
+
+MAY_IMPORT = {
+    "job": set(),
+    "content": set(),
+    "engine": {"job.expand", "content.digest"},  # records that it is given, nothing that does anything
+    "api": PORTS,
+    "journal": PORTS,
+    "storage": PORTS,
+    "progress": PORTS,
+    "simulator": set(),
+}
+"""`cli` knows all the others; nobody knows `cli`."""
+
+FOREIGN = {
+    "aiohttp": {"api", "simulator"},
+    "aiofiles": {"storage"},
+    "pydantic": {"job", "simulator"},
+    "sqlite3": {"journal"},
+    "structlog": {"cli"},
+    "rich": {"progress", "cli"},
+    "click": {"cli"},
+    "rich_click": {"cli"},
+    "yaml": {"job", "simulator"},
+    "orjson": {"content", "api"},
+    "ijson": {"content"},
+}
+
+
+def imports():
+    for file in sorted(PACKAGE.rglob("*.py")):
+        module = file.relative_to(PACKAGE).with_suffix("")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                yield module, node.module, [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield module, alias.name, []
+            elif isinstance(node, ast.ImportFrom):
+                pytest.fail(f"{module} imports relatively")
+
+
+def test_rooms_import_only_whom_they_may():
+    wrong = []
+    for module, target, names in imports():
+        room = module.parts[0]
+        if not target.startswith("orchestrator") or len(module.parts) == 1 or room == "cli":
+            continue
+        inner = target.removeprefix("orchestrator").removeprefix(".")
+        candidates = {inner, *(f"{inner}.{name}".strip(".") for name in names)}
+        if inner.partition(".")[0] == room or candidates & (EVERYBODY | MAY_IMPORT[room]):
+            continue
+        wrong.append(f"{module} imports {target}")
+    assert wrong == []
+
+
+def test_nobody_imports_through_a_package_root():
+    roots = {f"orchestrator.{room}" for room in (*MAY_IMPORT, "cli")}
+    wrong = [
+        f"{module} imports {names} from {target}"
+        for module, target, names in imports()
+        if target in roots and not all((PACKAGE / target.split(".")[1] / f"{name}.py").exists() for name in names)
+    ]
+    assert wrong == []
+
+
+def test_each_foreign_library_is_known_to_its_rooms_only():
+    wrong = [
+        f"{module} imports {target}"
+        for module, target, _ in imports()
+        if (top := target.partition(".")[0]) in FOREIGN and module.parts[0] not in FOREIGN[top]
+    ]
+    assert wrong == []
