@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from types import SimpleNamespace
 
@@ -9,6 +10,10 @@ import aiohttp
 import aioresponses.core
 import pytest
 from aiohttp.client_proto import ResponseHandler
+
+# pytest-asyncio asks for the current loop before it makes its own; Python 3.11 would make one that nobody closes, and
+# its ResourceWarning then fails whichever test the garbage collector wakes in.
+asyncio.set_event_loop(None)
 
 # aioresponses 0.7.9 predates aiohttp 3.14 (pnuckowski/aioresponses#289): it builds responses without the `stream_writer`
 # that they now demand, and over a reader whose flow control asserts a transport once a body fills its buffer. Both are

@@ -160,7 +160,7 @@ class FileHost:
         host = url.host or ""
         try:
             await self._guard.check(url, proxied=proxy is not None)
-            # Each byte of a header starts `sock_read` anew, so that the whole head gets a limit of its own.
+            # Each byte of a header starts `sock_read` anew, and a proxy's silence is bounded by nothing else.
             async with asyncio.timeout(2 * self._network.timeout):
                 return await session.get(url, headers=headers, allow_redirects=False, **arguments)
         except AddressRefused as error:
@@ -200,10 +200,8 @@ class FileHost:
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No total: a long download is no fault. `connect` also bounds a proxy that accepts and says nothing.
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=timeout, sock_connect=min(CONNECT, timeout), sock_read=timeout
-            ),
+            # No total: a long download is no fault.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT, timeout), sock_read=timeout),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             auto_decompress=False,
             read_bufsize=READ_BUFFER,

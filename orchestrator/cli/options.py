@@ -62,10 +62,10 @@ def selecting(only: Only | None = None, only_help: str = "") -> Callable[[Callab
 
     `only` is the default of `--only`; None leaves that option out.
     """
-    chosen = _SELECTING
+    chosen = list(_SELECTING)
     if only is not None:
         choice = click.Choice(["missing", "failed", "all"])
-        chosen = (*chosen, click.option("--only", type=choice, default=only, show_default=True, help=only_help))
+        chosen.append(click.option("--only", type=choice, default=only, show_default=True, help=only_help))
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

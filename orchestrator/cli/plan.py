@@ -57,7 +57,7 @@ def plan(
     if out is not None:
         _freeze(task, items, out)
     if as_json:
-        say.document(_document(task, items))
+        say.long_document(_head(task, items), "exports", map(_entry, items))
     else:
         _show(task, items, job, verbose=verbose)
         if out is not None:
@@ -69,21 +69,20 @@ def plan(
 def _freeze(task: Task, items: list[Item], out: str) -> None:
     from orchestrator.cli.task import freeze
 
-    document = _document(task, items) | {"frozen": freeze(task)}
+    document = _head(task, items) | {"exports": [_entry(item) for item in items], "frozen": freeze(task)}
     try:
         Path(out).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{out} can't be written: {error.strerror}", hint="name another file") from None
 
 
-def _document(task: Task, items: list[Item]) -> dict[str, Any]:
+def _head(task: Task, items: list[Item]) -> dict[str, Any]:
     counts = Counter(item.action.value.replace(" ", "_") for item in items)
     return {
         "schema": "orchestrator.plan/1",
         "job": task.name,
         "output": str(task.root),
         "counts": dict(counts),
-        "exports": [_entry(item) for item in items],
     }
 
 

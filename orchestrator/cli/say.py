@@ -32,6 +32,15 @@ def document(value: Mapping[str, Any]) -> None:
     result(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def long_document(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    """One JSON document whose last member is a long list, an entry a line, without holding all of it at once."""
+    opening = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
+    print(f'{opening},\n  "{name}": [', end="")  # noqa: T201  this is the printer
+    for n, entry in enumerate(entries):
+        print(",\n    " if n else "\n    ", json.dumps(entry, ensure_ascii=False), sep="", end="")  # noqa: T201  as above
+    result("\n  ]\n}")
+
+
 def errors(error: OrchestratorError) -> None:
     """What went wrong, each problem with its place, cause and hint."""
     problems = error.problems if isinstance(error, JobError) else (_as_problem(error),)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
 import anyio
@@ -59,7 +59,7 @@ from orchestrator.errors import ContentError, OrchestratorError, RefusedError, U
 POST_GRACE = 4.0
 """Seconds for which a parking run waits for the answer of a POST that is already sent."""
 STRANGERS = 3
-"""Reports of an earlier run, all unknown to the service, from which the account itself is doubted."""
+"""Reports of earlier runs, all unknown to the service, from which the account itself is doubted."""
 
 
 class Attempts:
@@ -78,6 +78,7 @@ class Attempts:
         random: random.Random,
         halt: Callable[[OrchestratorError], None],
         park: Callable[[str], None],
+        parked: Callable[[], bool],
     ) -> None:
         self._api = api
         self._storage = storage
@@ -90,16 +91,19 @@ class Attempts:
         self._random = random
         self._halt = halt
         self._park = park
+        self._parked = parked
         self._transfers = Transfers(files, storage, contents)
         self._posting: set[anyio.CancelScope] = set()
-        self._parking = False
         self._accepted: set[str | None] = set()
         self._token_generation = 0
         self._renewing = anyio.Lock()
         self._unnamed_pauses = 0
         self._verified_here: set[Ref] = set()
+        self._earlier: frozenset[str] = frozenset()
         self._strangers: set[str] = set()
         self._acquainted = False
+        self._known: tuple[str, Record] | None = None
+        self._probing: Streak | None = None
         self.throttled = 0
         self.posts: dict[str, int] = {}
         self.polls: dict[str, int] = {}
@@ -109,9 +113,9 @@ class Attempts:
     async def create(self, ref: Ref, record: Record, live: Live) -> Fact:
         """Sends the POST whose intent is durable."""
         now = self._clock.now()
-        if self._parking or self._spending.rate.closed_until > now:
+        if self._parked() or self._spending.rate.closed_until > now:
             self._spending.rate.release()
-            return NotPosted("not sent: the run parks" if self._parking else "not sent: the service asked for silence")
+            return NotPosted("not sent: the run parks" if self._parked() else "not sent: the service asked for silence")
         self._spending.rate.sent(now)
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
@@ -132,7 +136,7 @@ class Attempts:
 
     # -------------------------------------------------------------------------------------------------------- poll
 
-    async def poll(self, report_id: str, record: Record, live: Live, *, resumed: bool) -> Fact:
+    async def poll(self, report_id: str, record: Record, live: Live) -> Fact:
         now = self._clock.now()
         if self._spending.rate.closed_until > now:
             self._spending.rate.release()
@@ -144,28 +148,61 @@ class Attempts:
         answer = await self._api.get(report_id, record.impersonate)
         if isinstance(answer, Status):
             self._accepted.add(record.impersonate)
+            self._known = report_id, record
         streak = await self._judge(answer, live.asking)
         if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
             return Asked(report_id, Throttled(None, answer.detail))
-        if resumed:
-            self._get_acquainted(report_id, answer)
+        if report_id in self._earlier and not self._believes(report_id, answer):
+            return Asked(report_id, Throttled(None, "unknown, as all reports of earlier runs so far"))
         return Asked(report_id, answer, streak)
 
-    def _get_acquainted(self, report_id: str, answer: StatusAnswer) -> None:
-        """Reports of earlier runs that the service all does not know: it is another account, rather than all gone."""
-        if isinstance(answer, NotFound):
-            self._strangers.add(report_id)
-            if not self._acquainted and len(self._strangers) >= STRANGERS:
-                self._halt(
-                    RefusedError(
-                        "the service knows none of the reports that earlier runs of this job created",
-                        code="account.other",
-                        hint="Are api.base_url, api.token and api.impersonate those of the earlier runs? If they are, run "
-                        "with --only all, or remove the state folder: then everything is created anew.",
-                    )
-                )
-        elif isinstance(answer, Status):
+    def expect(self, reports: Iterable[str]) -> None:
+        """These reports of earlier runs are going to be polled."""
+        self._earlier = frozenset(reports)
+
+    def _believes(self, report_id: str, answer: StatusAnswer) -> bool:
+        """Whether to believe what is said of a report of an earlier run.
+
+        If the service knows none of them, it is another account rather than that all are gone: then the run ends before
+        anything is created anew. So each one's first 404 is passed over until one of them is known; each of them is
+        asked once before any is asked again, so that this decides in time.
+        """
+        if isinstance(answer, Status):
             self._acquainted = True
+        if not isinstance(answer, NotFound) or self._acquainted or len(self._earlier) < STRANGERS:
+            return True
+        seen = report_id in self._strangers
+        self._strangers.add(report_id)
+        if len(self._strangers) < len(self._earlier):
+            return seen
+        self._halt(
+            RefusedError(
+                "the service knows none of the reports that earlier runs of this job created",
+                code="account.other",
+                hint="Are api.base_url, api.token and api.impersonate those of the earlier runs? If they are, remove the state "
+                "folder: what is stored stays so, and the rest is created anew.",
+            )
+        )
+        return False
+
+    # ------------------------------------------------------------------------------------------------------- probe
+
+    @property
+    def can_probe(self) -> bool:
+        return self._known is not None
+
+    async def probe(self) -> None:
+        """Asks a host that seems down for a report that it has told of before.
+
+        It leaves nothing behind, as a POST might, and the answer says whose fault the failures are when they are all
+        of one export, with no other left to compare it with.
+        """
+        assert self._known is not None, "only asked for if `can_probe`"
+        report_id, record = self._known
+        now = self._clock.now()
+        self._spending.rate.sent(now)
+        self._observer.tell(RequestSent(now, "poll", record.key))
+        self._probing = await self._judge(await self._api.get(report_id, record.impersonate), self._probing)
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
@@ -190,7 +227,9 @@ class Attempts:
 
     async def _pause(self, wait: float | None, detail: str, now: float) -> None:
         """Closes the gate for everybody. A `Retry-After` is never shortened; jitter only lengthens."""
-        if wait is None:
+        if not wait:  # "again after 0 s" names no time either: taken at its word, it would be a storm of requests
+            if self._spending.rate.closed_until > now:
+                return  # one of several requests that were under way together has closed the gate
             self._unnamed_pauses += 1
             wait = min(self._policy.retry.max, self._policy.retry.base * 2.0 ** min(self._unnamed_pauses, 64))
         else:
@@ -231,9 +270,14 @@ class Attempts:
         self._observer.tell(RequestSent(now, "fetch", record.key))
         kind = str(record.parts[ref[1]].request["resultFormat"]).lower()
 
+        serves = False
+
         def progress(received: int, total: int | None) -> None:
+            nonlocal serves
+            serves = True
             self._observer.tell(BytesReceived(self._clock.now(), record.key, received, total))
 
+        before = self._transfers.received(ref)
         try:
             digest, temp = await self._transfers.fetch(ref, want.url, kind, progress)
         except FileRefused as refused:
@@ -245,7 +289,11 @@ class Attempts:
                 self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
             if broken.wait:
                 self._spending.close_files(self._clock.now() + broken.wait)
-            streak = self._spending.badly("files", live.fetching, self._clock.now(), detail)
+            now = self._clock.now()
+            if serves:  # a host that sends something answers, however the body ends
+                self._spending.well("files", now)
+            gained = self._transfers.received(ref) > before
+            streak = self._spending.badly("files", None if gained else live.fetching, now, detail)
             return FetchBroke(detail, streak, broken.wait)
         except ContentError as wrong:
             self._spending.well("files", self._clock.now())
@@ -288,8 +336,7 @@ class Attempts:
     # --------------------------------------------------------------------------------------------------------- end
 
     def wind_up(self) -> None:
-        """The run parks: no POST is sent any more, and those under way get a last few seconds."""
-        self._parking = True
+        """The run ends: POSTs under way get a last few seconds."""
         for scope in self._posting:
             scope.deadline = anyio.current_time() + POST_GRACE
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.engine.ports import Manifest
-from orchestrator.engine.states import Adopted, Event, File, Moved, Planned, Record, State
+from orchestrator.engine.states import Adopted, Event, File, Moved, Planned, Record, State, Superseded
 from orchestrator.errors import StorageError
 
 
@@ -69,9 +69,10 @@ def adoptions(
     `sizes` has the size of the file at every path of the manifest and of the journal's stored files. Raises
     `StorageError` for an entry that can't be understood.
     """
+    holders = {file.path: record for record in records.values() for file in record.stored or ()}
     for stored in manifest.exports:
         try:
-            yield from _adoption(stored, records.get(stored["key"]), sizes)
+            yield from _adoption(stored, records.get(stored["key"]), holders.get(stored["path"]), sizes)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise StorageError(
                 f"manifest.json has an entry that can't be understood ({type(error).__name__} at {error})",
@@ -81,7 +82,7 @@ def adoptions(
 
 
 def _adoption(
-    stored: Mapping[str, Any], record: Record | None, sizes: Mapping[str, int | None]
+    stored: Mapping[str, Any], record: Record | None, holder: Record | None, sizes: Mapping[str, int | None]
 ) -> Iterator[tuple[Event, ...]]:
     key, path, size = stored["key"], stored["path"], stored["bytes"]
     at = _seconds(stored["stored_at"])
@@ -112,7 +113,12 @@ def _adoption(
         window=window,
         requests=tuple(part["request"] for part in stored["parts"]),
     )
-    yield (planned, Adopted(key, at, file=file))
+    if holder is not None and holder.key != key:
+        if (holder.parts[0].stored_at or 0.0) >= at:
+            return  # the journal knows better whose file lies there
+        yield (planned, Adopted(key, at, file=file), Superseded(holder.key, at, by=key))
+    else:
+        yield (planned, Adopted(key, at, file=file))
 
 
 def _seconds(text: str) -> float:

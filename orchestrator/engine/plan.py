@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from orchestrator.engine.states import Cause, File, Record, State
+from orchestrator.engine.states import File, Record, State
 from orchestrator.job.expand import Export
 
 Only = Literal["missing", "failed", "all"]
@@ -55,7 +55,7 @@ class Item:
     supersedes: str | None = None
     """The key of the stored export whose file this one's takes the place of."""
     source: str | None = None
-    """Where the file is that is to be moved to `path`."""
+    """Where the file is that is to be moved to `path`, whatever else is to be done."""
     collect: bool = False
     """Left over, with a report that may still complete."""
 
@@ -119,11 +119,9 @@ class _Planner:
         for key, record in records.items():
             for file in record.stored or ():
                 self.holders[file.path] = key
-        self.leaving = {
-            export.key
-            for export in selected
-            if (held := records.get(export.key)) and held.stored and held.stored[0].path != export.path
-        }
+        self.leaving: frozenset[str] = frozenset()
+        # Whose file moves away does not depend on who takes its place, so one look at each item tells.
+        self.leaving = frozenset(export.key for export in selected if (it := self.item(export)) and it.source)
 
     def item(self, export: Export) -> Item | None:
         """None if `--only` leaves this export out."""
@@ -147,12 +145,14 @@ class _Planner:
 
     def _failed(self, export: Export, record: Record) -> Item:
         failure = next(part.failure for part in record.parts if part.failure is not None)
+        build = self._builder(export)
         if failure.code == "request.invalid" and self.options.only != "failed":
-            return self._builder(export)(Action.REFUSED, failure.message)
-        action, _, supersedes = self._place(export)
+            return build(Action.REFUSED, failure.message)
+        reason = f"failed before: {failure.message}"
         if record.stored is not None:
-            action = Action.REPLACE
-        return self._builder(export)(action, f"failed before: {failure.message}", supersedes)
+            return build(Action.REPLACE, reason, self._holder(export), self._source(export, record.stored[0]))
+        action, _, supersedes = self._place(export)
+        return build(action, reason, supersedes)
 
     def _builder(self, export: Export) -> Callable[..., Item]:
         def build(action: Action, reason: str, supersedes: str | None = None, source: str | None = None) -> Item:
@@ -163,39 +163,48 @@ class _Planner:
     def _stored(self, export: Export, record: Record, file: File, *, is_open: bool) -> Item:
         build = self._builder(export)
         size = self.sizes.get(file.path)
+        holder, source = self._holder(export), self._source(export, file)
         if record.state is not State.STORED:  # a newer export of the same question is under way
-            return build(Action.REPLACE, _going_on(record))
+            return build(Action.REPLACE, _going_on(record), holder, source)
         if self.options.only == "all":
-            return build(Action.REPLACE, "stored; asked for again by --only all")
+            return build(Action.REPLACE, "stored; asked for again by --only all", holder, source)
         if file.partial and not is_open:
-            return build(Action.REPLACE, "partial: exported before its window closed")
+            return build(Action.REPLACE, "partial: exported before its window closed", holder, source)
         if size != file.bytes and file.path != export.path and self.sizes.get(export.path) == file.bytes:
-            return build(Action.MOVE, f"was being moved from {file.path}", source=file.path)
+            return build(Action.MOVE, f"was being moved from {file.path}", holder, file.path)
         if size is None and not self.options.keep_missing:
-            return build(Action.RUN, f"its file is gone: {file.path}")
+            return build(Action.RUN, f"its file is gone: {file.path}", holder)
         if size is not None and size != file.bytes:
-            return build(Action.REPLACE, f"its file was changed: {size} bytes, stored were {file.bytes}")
-        if file.path != export.path and size is not None:
-            holder = self.holders.get(export.path)
-            supersedes = holder if holder is not None and holder not in self.leaving else None
-            return build(Action.MOVE, f"renamed; was {file.path}", supersedes, file.path)
+            reason = f"its file was changed: {size} bytes, stored were {file.bytes}"
+            return build(Action.REPLACE, reason, holder, source)
+        if source is not None:
+            return build(Action.MOVE, f"renamed; was {file.path}", holder, source)
         if size is None:
             return build(Action.SKIP, "stored; its file was moved on (output.missing: keep)")
         return build(Action.SKIP, "stored, partial: its window is still open" if file.partial else "stored")
 
     def _place(self, export: Export) -> tuple[Action, str, str | None]:
         """Whether an export that is not stored takes the place of another one's file."""
-        holder = self.holders.get(export.path)
-        if holder is None or holder == export.key or holder in self.leaving:
+        holder = self._holder(export)
+        if holder is None:
             return Action.RUN, "new", None
         return Action.REPLACE, _difference(self.records[holder], export), holder
+
+    def _holder(self, export: Export) -> str | None:
+        """The other export whose file is at this one's path, and stays there."""
+        holder = self.holders.get(export.path)
+        return None if holder in self.leaving or holder == export.key else holder
+
+    def _source(self, export: Export, file: File) -> str | None:
+        """Where the stored file is, if that is not where it belongs by today's labels."""
+        return file.path if file.path != export.path and self.sizes.get(file.path) is not None else None
 
     def unnamed(self, named: Collection[str]) -> Iterator[Item]:
         for key, record in self.records.items():
             if key in named or record.state is State.SUPERSEDED:
                 continue
             coordinates = tuple(record.coordinates.items())
-            claimed = self.claims.get(record.path) not in (None, key)
+            claimed = {self.claims.get(record.path), self.holders.get(record.path)} - {None, key}
             if record.stored is not None:
                 if not claimed:
                     yield Item(key, coordinates, record.path, Action.NOT_IN_JOB, "stored; file and entry stay")
@@ -206,6 +215,7 @@ class _Planner:
                     key, coordinates, record.path, Action.LEFT_OVER, "unfinished; its place is another export's now"
                 )
             elif any(part.live for part in record.parts) or record.state is State.VERIFIED:
+                self.claims[record.path] = key
                 reason = "unfinished; what the service has is collected"
                 yield Item(key, coordinates, record.path, Action.LEFT_OVER, reason, collect=True)
             else:
@@ -223,7 +233,7 @@ def _going_on(record: Record) -> str:
             return f"goes on: report {live[-1]} is ready to be downloaded"
         case State.GENERATING:
             return f"goes on: report {live[-1]} is being made"
-        case _ if any(report.cause is not Cause.STUCK for part in record.parts for report in part.reports):
+        case _ if any(part.reports for part in record.parts):
             return "goes on: an earlier report was lost"
         case _:
             return "goes on: not created yet"

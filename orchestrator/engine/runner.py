@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -50,6 +51,7 @@ from orchestrator.engine.states import (
     Ready,
     Record,
     Revived,
+    State,
     Stored,
     Superseded,
     apply,
@@ -86,6 +88,8 @@ MANIFEST_EVERY = 5.0
 """Seconds between two writings of the manifest while a run is active, at least; a large one is written less often."""
 MANIFEST_SHARE = 20
 """The manifest's writing may take one part in so many of the time."""
+
+_POLLED = frozenset({State.GENERATING, State.READY})
 
 _HOSTS: tuple[tuple[Host, str], ...] = (("api", "the service"), ("files", "the file host"))
 
@@ -124,13 +128,12 @@ class Runner:
         """Parts that still want something or have an attempt under way."""
         self._busy: dict[Ref, anyio.CancelScope | None] = {}
         """Attempts under way, with the scope that lets go of them; None for those that must be waited for."""
-        self._resumed: set[str] = set()
-        """Reports of earlier runs."""
         self._supersedes: dict[str, str] = {}
         self._stored: set[str] = set()
         self._changed = anyio.Event()
         self._parking: str | None = None
         self._error: OrchestratorError | None = None
+        self._leased = True
         self._bug: BaseException | None = None
         self._manifest_stale = False
 
@@ -152,7 +155,7 @@ class Runner:
         all of `records`. Raises nothing for what the service, the network or the storage do: the report's
         `outcome` and `error` tell it. A bug of ours is raised when everything under way has been brought home.
         """
-        started_at = self._clock.now()
+        started_at = self._started_at = self._clock.now()
         self._job = job
         self._records = dict(records)
         self._manifest_stale = manifest_stale
@@ -171,6 +174,7 @@ class Runner:
             random=self._random,
             halt=self.halt,
             park=self.park,
+            parked=lambda: self._parking is not None,
         )
         todo = [item for item in items if item.action in WORK or item.collect]
         limits = self._policy.limits
@@ -201,6 +205,7 @@ class Runner:
 
     def halt(self, error: OrchestratorError) -> None:
         """Parks because of `error`. Of several, the one that the contract ranks first is told."""
+        self._leased = self._leased and not isinstance(error, LeaseLostError)
         if self._error is None or _rank(error) < _rank(self._error):
             self._error = error
         self.park(error.message)
@@ -215,17 +220,25 @@ class Runner:
 
     async def _enter(self, todo: Sequence[Item]) -> None:
         """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
-        lost = await self._move([item for item in todo if item.action is Action.MOVE])
+        lost = await self._move([item for item in todo if item.source is not None])
         work = [item for item in todo if item.action is not Action.MOVE or item in lost]
         await self._begin(work)
+        keys = {item.key for item in work}
+        parts = [(key, part) for key, record in self._records.items() for part in record.parts]
+        for key, part in parts:
+            if key in keys:
+                self._spending.changed(None, part, self._started_at)
+            else:
+                self._spending.left(part, self._started_at)
+        self._attempts.expect(
+            report.id for key, part in parts if key in keys and part.state in _POLLED for report in part.live
+        )
         for item in work:
             if item.supersedes is not None:
                 self._supersedes[item.key] = item.supersedes
             record = self._records[item.key]
             for part in record.parts:
                 ref = (item.key, part.index)
-                self._resumed.update(report.id for report in part.live)
-                self._spending.changed(None, part)
                 self._open.add(ref)
                 await self._absorb(ref, Resumed(), Live(may_create=item.export is not None))
 
@@ -300,7 +313,10 @@ class Runner:
                 break
             choice = choose(self._wants, self._spending.budgets(now), now)
             if isinstance(choice, Go):
-                self._start(tasks, choice.ref, choice.want, now)
+                if self._is_probe(choice.want) and self._attempts.can_probe:
+                    self._start_probe(tasks, now)
+                else:
+                    self._start(tasks, choice.ref, choice.want, now)
             else:
                 ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
                 await self._sleep(min(choice.until, park_at, *ends) - now)
@@ -331,18 +347,41 @@ class Runner:
         self._busy[ref] = anyio.CancelScope() if isinstance(want, (Poll, Fetch)) else None
         tasks.start_soon(self._attempt, ref, want)
 
-    async def _attempt(self, ref: Ref, want: Want) -> None:
-        """One attempt from the decision to the durable fact. What goes wrong here ends the run, never the task group."""
+    def _is_probe(self, want: Want) -> bool:
+        """The next request would go to a host that answers nobody."""
+        return isinstance(want, (Create, Poll)) and self._spending.health("api").down
+
+    def _start_probe(self, tasks: anyio.abc.TaskGroup, now: float) -> None:
+        self._spending.rate.reserve(now)
+        self._spending.asking += 1
+        tasks.start_soon(self._probe)
+
+    async def _probe(self) -> None:
         try:
-            with self._busy[ref] or anyio.CancelScope():
-                fact = await self._carry_out(ref, want)
-                with anyio.CancelScope(shield=True):  # once known, a fact is kept, whatever is let go of meanwhile
-                    await self._absorb(ref, fact)
+            with self._taking_blame():
+                await self._attempts.probe()
+        finally:
+            self._spending.asking -= 1
+            self._wake()
+
+    @contextmanager
+    def _taking_blame(self) -> Iterator[None]:
+        """What goes wrong in a task ends the run, never the task group."""
+        try:
+            yield
         except OrchestratorError as error:
             self.halt(error)
         except Exception as bug:  # noqa: BLE001  a bug must not take down what is under way; `run` raises it in the end
             self._bug = self._bug or bug
             self.park("an error of this program")
+
+    async def _attempt(self, ref: Ref, want: Want) -> None:
+        """One attempt from the decision to the durable fact."""
+        try:
+            with self._taking_blame(), self._busy[ref] or anyio.CancelScope():
+                fact = await self._carry_out(ref, want)
+                with anyio.CancelScope(shield=True):  # once known, a fact is kept, whatever is let go of meanwhile
+                    await self._absorb(ref, fact)
         finally:
             del self._busy[ref]
             if isinstance(want, (Create, Poll)):
@@ -361,7 +400,7 @@ class Runner:
                     self._spending.starting -= 1
                 return await self._attempts.create(ref, record, live)
             case Poll(_, report_id):
-                return await self._attempts.poll(report_id, record, live, resumed=report_id in self._resumed)
+                return await self._attempts.poll(report_id, record, live)
             case Fetch():
                 return await self._attempts.fetch(ref, want, record, live)
             case Place():
@@ -380,7 +419,7 @@ class Runner:
         if events:
             await self._write(events)
         self._lives[ref] = done.live
-        self._spending.changed(before, done.record.parts[index])
+        self._spending.changed(before, done.record.parts[index], now)
         await self._notice(ref, done.live, done.events)
         if done.wants and (trouble := _trouble(fact, live, done.live)):
             again_at = min(want.at for want in done.wants)
@@ -410,7 +449,10 @@ class Runner:
                 case Ready(report_id=report_id):
                     report = self._records[key].parts[index].report(report_id)
                     assert report is not None, "a ready report is known"
-                    await self._account.learn((max(0.0, event.at - report.created_at),))
+                    # Of an export that was begun before this run nobody knows when it was ready.
+                    if report.created_at >= self._started_at:
+                        self._spending.learn(event.at - report.created_at)
+                        await self._account.learn((event.at - report.created_at,))
                 case _:
                     pass
 
@@ -472,16 +514,12 @@ class Runner:
         while True:
             await anyio.sleep(pause)
             began = self._clock.now()
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self._write_manifest()
-            except OrchestratorError as error:
-                self.halt(error)
-                return
+            with self._taking_blame(), anyio.CancelScope(shield=True):
+                await self._write_manifest()
             pause = max(MANIFEST_EVERY, MANIFEST_SHARE * (self._clock.now() - began))
 
     async def _write_manifest(self) -> None:
-        if self._manifest_stale:
+        if self._manifest_stale and self._leased:  # whoever has the journal now has the manifest too
             self._manifest_stale = False
             await self._storage.write_manifest(manifests.build(self._job, self._records.values()))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from orchestrator.engine import backoff
@@ -80,14 +80,26 @@ class Spending:
 
     # ------------------------------------------------------------------------------------------ unfinished exports
 
-    def changed(self, before: Part | None, after: Part) -> None:
+    def changed(self, before: Part | None, after: Part, now: float) -> None:
         """A part's record changed: count what it holds among the unfinished exports."""
         self._unfinished += _held(after) - (_held(before) if before else 0)
-        for created_at in after.ghosts[len(before.ghosts) if before else 0 :]:
-            heapq.heappush(self._ghosts, created_at + self._ghost_time())
-        if before and before.state is not State.READY and after.state is State.READY:
-            created_at = max(report.created_at for report in after.live)
-            self._durations.append(max(0.0, (after.ready_at or created_at) - created_at))
+        self._haunt(after.ghosts[len(before.ghosts) if before else 0 :], now)
+
+    def left(self, part: Part, now: float) -> None:
+        """A part that this run has no work with: what was begun for it may still run on the service."""
+        begun = [report.created_at for report in part.live] if part.state is State.GENERATING else []
+        if part.intended_at is not None:
+            begun.append(part.intended_at)
+        self._haunt((*part.ghosts, *begun), now)
+
+    def learn(self, duration: float) -> None:
+        """An export took so many seconds from its creation to its completion."""
+        self._durations.append(duration)
+
+    def _haunt(self, created: Iterable[float], now: float) -> None:
+        """These creations hold a place each, for as long as they may run; one in the future is another clock's."""
+        for created_at in created:
+            heapq.heappush(self._ghosts, min(created_at, now) + self._ghost_time())
 
     def _ghost_time(self) -> float:
         """Seconds for which a creation that nobody follows may still run on the service."""

@@ -245,7 +245,7 @@ class Unanswered(Event):
 
 @dataclass(frozen=True, slots=True)
 class Alive(Event):
-    """A GET showed the report `Processing` (or with a status nobody knows) for the first time, or again after a doubt."""
+    """A GET showed the report `Processing` or `Completed` (still without a URL) for the first time, or again after a doubt."""
 
     kind: ClassVar[str] = "alive"
     report_id: str = ""
@@ -350,7 +350,7 @@ MOVES: dict[type[Event], frozenset[State]] = {
     Torn: frozenset({State.VERIFIED}),
     Stored: frozenset({State.VERIFIED}),
     Adopted: ALL,
-    Moved: frozenset({State.STORED}),
+    Moved: ALL,
     Failed: OPEN,
     Superseded: ALL,
 }
@@ -378,9 +378,15 @@ def apply(record: Record | None, event: Event) -> Record:
 
 def _planned(record: Record | None, event: Planned) -> Record:
     if record is not None:
-        return replace(record, coordinates=event.coordinates, path=event.path)
+        parts = tuple(_bound_for(part, event.path) for part in record.parts)
+        return replace(record, coordinates=event.coordinates, path=event.path, parts=parts)
     parts = tuple(Part(index=n, request=request) for n, request in enumerate(event.requests))
     return Record(event.key, event.coordinates, event.path, event.impersonate, event.window, parts)
+
+
+def _bound_for(part: Part, path: str) -> Part:
+    """Verified bytes go where the labels of today say, not where those of their download said."""
+    return part if part.file is None else replace(part, file=replace(part.file, path=path))
 
 
 def _resting(part: Part) -> State:
@@ -410,7 +416,6 @@ def _revived(part: Part, _event: Revived) -> Part:
         failure=None,
         submitted_at=None,
         ready_at=None,
-        stored_at=None,
     )
     return replace(fresh, state=_resting(fresh))
 
@@ -464,7 +469,9 @@ def _lost(part: Part, event: Lost) -> Part:
 def _ready(part: Part, event: Ready) -> Part:
     report = replace(_known(part, event.report_id), alive=True, doubted_at=None, cause=None)
     ready_at = part.ready_at if part.ready_at is not None else event.at
-    return replace(_with_report(part, report), state=State.READY, ready_at=ready_at)
+    # Whoever else was being made runs on with nobody to wait for it.
+    rivals = tuple(r.created_at for r in part.live if r.id != report.id) if part.state is not State.READY else ()
+    return replace(_with_report(part, report), state=State.READY, ready_at=ready_at, ghosts=part.ghosts + rivals)
 
 
 def _verified(part: Part, event: Verified) -> Part:
@@ -472,7 +479,7 @@ def _verified(part: Part, event: Verified) -> Part:
 
 
 def _torn(part: Part, _event: Torn) -> Part:
-    return replace(part, state=_resting(part), file=None)
+    return replace(part, state=State.READY, file=None)
 
 
 def _stored(part: Part, event: Stored) -> Part:
@@ -487,12 +494,20 @@ def _adopted(part: Part, event: Adopted) -> Part:
 
 
 def _moved(part: Part, event: Moved) -> Part:
-    assert part.stored is not None, "a stored part has a file"
+    if part.stored is None:
+        raise IllegalMove(f"moved for {event.key}, of which nothing is stored")
     return replace(part, stored=replace(part.stored, path=event.path))
 
 
 def _failed(part: Part, event: Failed) -> Part:
-    return replace(part, state=State.FAILED, failure=Failure(event.code, event.message, event.hint), intended_at=None)
+    running = tuple(r.created_at for r in part.live) if part.state is State.GENERATING else ()
+    return replace(
+        part,
+        state=State.FAILED,
+        failure=Failure(event.code, event.message, event.hint),
+        intended_at=None,
+        ghosts=part.ghosts + running,
+    )
 
 
 def _superseded(part: Part, event: Superseded) -> Part:

@@ -166,29 +166,7 @@ class NotThere:
     """Verified bytes are at neither name."""
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
-    """The run decides that this export fails, for a reason that is not in its own story."""
-
-    code: str
-    message: str
-    hint: str | None = None
-
-
-Fact = (
-    Resumed
-    | Posting
-    | NotPosted
-    | Posted
-    | Asked
-    | Fetched
-    | UrlDied
-    | FetchBroke
-    | FetchWrong
-    | Placed
-    | NotThere
-    | GivenUp
-)
+Fact = Resumed | Posting | NotPosted | Posted | Asked | Fetched | UrlDied | FetchBroke | FetchWrong | Placed | NotThere
 
 # -------------------------------------------------------------------------------------------------------------- live
 
@@ -285,8 +263,6 @@ class _Stepper:
             case NotThere():
                 self._emit(Torn(self.record.key, self.now, self.index))
                 self._ask_now()
-            case GivenUp(code, message, hint):
-                self._fail(code, message, hint)
         return Step(self.record, self.live, tuple(self.events), wants(self.part, self.live, self.now))
 
     # ---------------------------------------------------------------------------------------------------- decisions
@@ -297,7 +273,8 @@ class _Stepper:
         self._ask_now()
 
     def _posted(self, answer: CreateAnswer, streak: Streak | None) -> None:
-        self.live = replace(self.live, posting=streak)
+        if not _says_nothing(answer, streak):
+            self.live = replace(self.live, posting=streak)
         match answer:
             case Accepted(report_id):
                 self._emit(Created(self.record.key, self.now, self.index, n=self.part.intents, report_id=report_id))
@@ -340,7 +317,8 @@ class _Stepper:
             )
 
     def _asked(self, report_id: str, answer: StatusAnswer, streak: Streak | None) -> None:
-        self.live = replace(self.live, asking=streak)
+        if not _says_nothing(answer, streak):
+            self.live = replace(self.live, asking=streak)
         report = self.part.report(report_id)
         assert report is not None, "only known reports are asked about"
         asked = self.live.watches[report_id].asked + 1
@@ -386,14 +364,14 @@ class _Stepper:
     def _doubt(self, report: Report, status: str, cause: Cause) -> None:
         every = self.policy.polling.every
         asked = self.live.watches[report.id].asked
-        if report.doubted_at is None:
+        # A first read in the future was made before the clock was set back: the series begins anew.
+        if report.doubted_at is None or report.doubted_at > self.now:
             self._emit(Doubted(self.record.key, self.now, self.index, report_id=report.id, status=status))
             self._watch(report.id, asked, every)
         elif self.now - report.doubted_at >= every:
             self._lose(report, cause)
         else:
-            # A clock that was set back since the first read makes the difference negative; `every` is the most to wait.
-            self._watch(report.id, asked, min(every, report.doubted_at + every - self.now))
+            self._watch(report.id, asked, report.doubted_at + every - self.now)
 
     def _give_up_if_stuck(self, report: Report) -> None:
         if report.live and self._age(report) > self.policy.retry.stuck_after:
@@ -440,7 +418,8 @@ class _Stepper:
         self._ask_now(0.0 if deaths == 1 else self._backoff(deaths - 1))
 
     def _fetch_broke(self, detail: str, streak: Streak, pause: float | None) -> None:
-        self.live = replace(self.live, fetching=streak)
+        # The host took the URL, or was not there to refuse it: the deaths are not in a row any more.
+        self.live = replace(self.live, fetching=streak, deaths=0)
         if self._tries_left(streak):
             self.live = replace(self.live, fetch_at=self.now + max(pause or 0.0, self._backoff(streak.failures)))
         else:
@@ -522,12 +501,21 @@ _LOSS_HINTS = {
     Cause.STUCK: "Ask for less at once (smaller windows), or raise retry.stuck_after.",
 }
 
+
+def _says_nothing(answer: CreateAnswer | StatusAnswer, streak: Streak | None) -> bool:
+    """Being told to wait neither continues nor ends a row of failures."""
+    return isinstance(answer, Throttled) and streak is None
+
+
 _FOLLOWED = frozenset({None, Cause.STUCK})
 """A report is followed as long as it may complete; a stuck one may."""
 
 
 def wants(part: Part, live: Live, now: float) -> tuple[Want, ...]:
-    """What the part wants next, as its record and this run's knowledge of it stand."""
+    """What the part wants next, as its record and this run's knowledge of it stand.
+
+    Nobody waits for the stuck report of an export that the job no longer names: it may never end.
+    """
     match part.state:
         case State.VERIFIED:
             return (Place(now),)
@@ -537,8 +525,6 @@ def wants(part: Part, live: Live, now: float) -> tuple[Want, ...]:
             return _polls(part, live)
         case State.WAITING if live.may_create:
             return (*_polls(part, live), Create(live.create_at))
-        case State.WAITING:
-            return _polls(part, live)
         case _:
             return ()
 

@@ -50,6 +50,10 @@ class Transfers:
         self._contents = contents
         self._partials: dict[Ref, _Partial] = {}
 
+    def received(self, ref: Ref) -> int:
+        """Bytes that are here of a broken download that can be gone on with."""
+        return self._partials[ref].received if ref in self._partials else 0
+
     async def fetch(self, ref: Ref, url: SignedUrl, kind: str, progress: Progress) -> tuple[Digest, str]:
         """The digest of the whole, checked file and the name of the temporary file that durably holds it.
 

@@ -326,7 +326,6 @@ class Network(Section):
 
 class Output(Section):
     to: Annotated[str, BeforeValidator(scalars.folder), WithJsonSchema(_TEXT)] = Field(
-        default="./exports",
         description="The folder for the files, relative to the job file.",
     )
     path: Annotated[str, BeforeValidator(_template), WithJsonSchema(_TEXT)] | None = Field(
@@ -370,4 +369,4 @@ class JobFile(Section):
     polling: Polling = Field(default_factory=Polling, description="When to ask whether a report is ready.")
     retry: Retry = Field(default_factory=Retry, description="When to try again, and when to give up.")
     network: Network = Field(default_factory=Network, description="Proxy, timeout and certificates.")
-    output: Output = Field(default_factory=Output, description="Where the files go.")
+    output: Output = Field(description="Where the files go.")

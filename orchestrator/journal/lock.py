@@ -109,11 +109,12 @@ def holder(state_dir: Path) -> str | None:
         signed = _signed(os.pread(fd, 4096, 0))
         if signed is None:  # a lock that was given back is unsigned, and need not be tried
             return None
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return signed[0]
-    else:
-        return None  # its holder was killed
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return signed[0]
+        else:
+            return None  # its holder was killed
     finally:
         os.close(fd)
 

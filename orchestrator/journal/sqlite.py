@@ -68,11 +68,7 @@ class SqliteJournal:
         # A daemon: a run that is told to stop at once must not wait for it, and every commit is whole or not there.
         threading.Thread(target=self._serve, args=(loop, opened), name="journal", daemon=True).start()
         self._open = True
-        try:
-            return await opened
-        except Exception:
-            self._open = False
-            raise
+        return await opened
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
@@ -115,6 +111,15 @@ class SqliteJournal:
             raise RuntimeError("the journal is not open")
         self._queue.put(wish)
 
+    def _abandon(self, opened: asyncio.Future[Snapshot], error: Exception) -> None:
+        """There is no thread any more: whoever has called meanwhile (its opener may be cancelled) must not wait."""
+        self._open = False
+        _settle(opened, None, error)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                wish = self._queue.get_nowait()
+                _settle(wish.answer, None, None if wish.write is None else error)
+
     # ------------------------------------------------------------------------------------------- the writer's thread
 
     def _serve(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[Snapshot]) -> None:
@@ -123,7 +128,7 @@ class SqliteJournal:
                 self._state_dir, self._clock.now(), migrations=self._migrations, filesystem=self._filesystem
             )
         except Exception as error:  # noqa: BLE001  every error is the opener's to see, and this thread's end
-            _on_loop(loop, _settle, opened, None, error)
+            _on_loop(loop, self._abandon, opened, error)
             return
         self.rebuilt, self.warning, self.account = found.rebuilt, found.warning, database.account
         _on_loop(loop, _settle, opened, found.snapshot, None)

@@ -41,7 +41,7 @@ def place(tmp: int, temp: str, root: int, path: str) -> None:
         sync_folder(parent)
 
 
-def move(root: int, source: str, target: str) -> None:
+def move(root: int, source: str, target: str, replace: bool) -> None:
     *source_folders, source_name = segments(source)
     *target_folders, target_name = segments(target)
     with refusing(source), contextlib.ExitStack() as stack:
@@ -58,8 +58,11 @@ def move(root: int, source: str, target: str) -> None:
         with refusing(target), _folder(root, target_folders, make=True) as new:
             # Looked at and then renamed: only one run of a job is on, so nobody of ours comes in between. A hard link
             # would close the gap for strangers too, but not every file system has them.
-            if _look(new, target_name) is not None:
+            there = _look(new, target_name)
+            if there is not None and not replace:
                 raise exists(target)
+            if there is not None:
+                _refuse_other(there, target)
             os.rename(source_name, target_name, src_dir_fd=old, dst_dir_fd=new)
             sync_folder(new)
             sync_folder(old)

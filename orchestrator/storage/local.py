@@ -88,8 +88,8 @@ class LocalStorage:
         root, tmp = self._writable()
         await self._run(folders.place, tmp, temp, root, path)
 
-    async def move(self, source: str, target: str) -> None:
-        await self._run(folders.move, self._writable()[0], source, target)
+    async def move(self, source: str, target: str, *, replace: bool = False) -> None:
+        await self._run(folders.move, self._writable()[0], source, target, replace)
 
     async def size(self, path: str) -> int | None:
         return (await self.sizes([path]))[0]

@@ -77,12 +77,12 @@ class MemoryStorage:
             raise missing(f"{path}: its temporary file {temp}")
         self._files[path] = blob
 
-    async def move(self, source: str, target: str) -> None:
+    async def move(self, source: str, target: str, *, replace: bool = False) -> None:
         await asyncio.sleep(0)
         segments(source)
         if source not in self._files:
             raise missing(source)
-        if target in self._files:
+        if target in self._files and not replace:
             raise exists(target)
         self._make_folders(target)
         self._files[target] = self._files.pop(source)

@@ -135,6 +135,15 @@ async def test_move_replaces_nothing(opened):
         assert await storage.sizes(["f", "g"]) == [1, 2]
 
 
+async def test_move_replaces_when_told_to(opened):
+    async with opened() as storage:
+        await stored(storage, "f", b"1")
+        await stored(storage, "g", b"22")
+        await storage.move("f", "g", replace=True)
+        assert await storage.sizes(["f", "g"]) == [None, 1]
+        assert await storage.inspect("g", content) == b"1"
+
+
 async def test_move_of_what_is_not_there(opened):
     async with opened() as storage:
         assert await code_of(storage.move("nowhere/f", "g")) == "storage.missing"

@@ -32,7 +32,6 @@ FOREIGN = {
     "rich_click": {"cli"},
     "yaml": {"job", "simulator"},
     "orjson": {"content", "api"},
-    "ijson": {"content"},
 }
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "ijson", "yaml", "sqlite3", "aiofiles"}
+HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "yaml", "sqlite3", "aiofiles"}
 
 PROBE = """
 import json, sys

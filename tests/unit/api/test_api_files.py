@@ -417,6 +417,14 @@ async def test_a_wrong_range_is_not_gone_on_from(content_range):
     assert (body.offset, data) == (0, DATA)
 
 
+@pytest.mark.parametrize("start", [999, 1001])
+async def test_a_range_that_starts_elsewhere_is_not_gone_on_from(start):
+    shown = f"Content-Range: bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+    async with RawServer(answer(206, DATA[start:], shown, 'ETag: "v1"'), FULL) as server, files() as host:
+        body, data = await fetch(host, f"{server.url}/f", offset=1000, validator='"v1"')
+    assert (body.offset, data) == (0, DATA)
+
+
 async def test_a_range_that_nobody_asked_for_is_broken():
     part = answer(206, DATA[1000:], f"Content-Range: bytes 1000-{len(DATA) - 1}/{len(DATA)}", 'ETag: "v1"')
     async with RawServer(part) as server, files() as host:

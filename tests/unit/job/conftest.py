@@ -1,5 +1,6 @@
 """A job file for every test to bend: `job(text)` writes and loads it, `problems(text)` gives what is wrong with it."""
 
+import re
 import textwrap
 
 import pytest
@@ -25,7 +26,10 @@ def job(write):
     """A job from its text below version, name and token (lines 1 to 3)."""
 
     def job(text, environ=None, overrides=(), head=HEAD):
-        return load_job(write(head + textwrap.dedent(text)), environ or {}, overrides)
+        text = head + textwrap.dedent(text)
+        if not re.search(r"^output:", text, re.MULTILINE):  # required, and seldom what a test is about
+            text += "output: {to: ./exports}\n"
+        return load_job(write(text), environ or {}, overrides)
 
     return job
 

@@ -70,7 +70,7 @@ def test_every_axis_replaces_what_the_request_says(job):
       customer: [d@example.com]
       impersonate: {boss: boss@example.com}
       format: [json]
-    output: {path: "{name}-{impersonate}-{key}.{ext}"}
+    output: {to: x, path: "{name}-{impersonate}-{key}.{ext}"}
     """
     (one,) = expand(job(text, head="version: 1\nname: x\n"), NOW)
     assert (one.impersonate, one.format, one.tags, one.teams) == ("boss@example.com", "json", ("1",), ("x",))
@@ -147,7 +147,7 @@ def test_all_such_rules_are_told_at_once(job):
 
 
 def test_two_cells_with_one_path_name_both_and_the_missing_axis(job):
-    (problem,) = failing(job(MATRIX + "output:\n  path: '{window}.{ext}'\n"))
+    (problem,) = failing(job(MATRIX + "output:\n  path: '{window}.{ext}'\n  to: x\n"))
     assert (problem.code, problem.line, problem.column) == ("job.collision", 8, 9)
     assert "window=2024-01 team=support and window=2024-01 team=sales" in problem.message
     assert problem.hint == "add {team} to output.path"

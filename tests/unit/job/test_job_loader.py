@@ -36,7 +36,7 @@ def test_defaults(job):
 
 
 def test_the_job_knows_its_file(write):
-    path = write("version: 1\nname: a\napi: {token: '${T}'}\n" + WINDOW)
+    path = write("version: 1\nname: a\napi: {token: '${T}'}\noutput: {to: x}\n" + WINDOW)
     job = load_job(path, {})
     assert (job.file, job.folder) == (path, path.parent)
     assert job.digest == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -50,7 +50,7 @@ def test_places(job):
         (("matrix", "team", "both", 1), 7, 15),
         (("matrix", "team"), 5, 3),
         (("matrix", "window", "from"), 10, 11),
-        (("output", "path"), 1, 1),
+        (("output", "path"), 11, 1),
         (("matrix", "exclude"), 4, 1),
     ]:
         assert one.place(path) == Place(str(one.file), line, column)
@@ -84,9 +84,9 @@ def test_empty_sections_count_as_left_out(job):
         ("request: {format: csv}\n", (4, 19, "request.format"), ["json or xlsx"]),
         ("request:\n  teams: [a, [b]]\n", (5, 14, "request.teams.1"), ["an id is due"]),
         ("output:\n  to: s3://bucket\n", (5, 7, "output.to"), ["s3://", "folder"]),
-        ("output: {path: {team}}\n", (4, 10, "output.path"), ["put quotes around it"]),
-        ("output:\n  path: ../{window}\n", (5, 9, "output.path"), ["no segment may be"]),
-        ('output:\n  path: "{tag}/{window}"\n', (5, 9, "output.path"), ["no axis 'tag'"]),
+        ("output: {path: {team}, to: x}\n", (4, 10, "output.path"), ["put quotes around it"]),
+        ("output:\n  path: ../{window}\n  to: x\n", (5, 9, "output.path"), ["no segment may be"]),
+        ('output:\n  path: "{tag}/{window}"\n  to: x\n', (5, 9, "output.path"), ["no axis 'tag'"]),
         ("name: x\n", (4, 1, None), ["there twice: first in line 2"]),
         ("network: {timeout: !!int 5}\n", (4, 20, None), ["tags"]),
         ("request: {timezone: '${ZONE}'}\n", (4, 21, "request.timezone"), ["ZONE is not set"]),
@@ -201,7 +201,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(write):
-    path = write(b"\xef\xbb\xbfversion: 1\nname: a\napi: {token: '${T}'}\n" + WINDOW.encode())
+    path = write(b"\xef\xbb\xbfversion: 1\nname: a\napi: {token: '${T}'}\noutput: {to: x}\n" + WINDOW.encode())
     assert load_job(path, {}).model.name == "a"
 
 
@@ -314,6 +314,7 @@ def test_an_override_never_repeats_a_secret(problems):
 
 def test_models_are_frozen_and_can_be_made_from_python():
     values = {"version": 1, "name": "a", "api": {"token": "${T}"}, "matrix": {"window": {"every": "month", "last": 1}}}
+    values["output"] = {"to": "x"}
     model = JobFile.model_validate(values | {"limits": {"unfinished": 2, "longest_pause": 1.5}})
     assert model.limits.longest_pause == 1.5
     with pytest.raises(ValueError, match="frozen"):

@@ -88,7 +88,7 @@ retry: {attempts: 6, base: 0.3s, max: 300ms, exports: 0, stuck_after: 2h, outage
 network: {proxy: env, timeout: 30s, ca_file: ./ca.pem}
 output: {to: ./exports, path: "{team}/{window}.{ext}", missing: keep, state: null}
 """
-MINIMAL = 'version: "1"\nname: 7\napi: {token: "${file:t}"}\nmatrix: {window: {every: year, last: "${N}"}}\nlimits:\n'
+MINIMAL = 'version: "1"\nname: 7\napi: {token: "${file:t}"}\nmatrix: {window: {every: year, last: "${N}"}}\nlimits:\noutput: {to: x}\n'
 
 
 @pytest.mark.parametrize("text", [FULL, MINIMAL, *(p.read_text() for p in sorted(CONFIGS.glob("*.yaml")))])

@@ -1,6 +1,8 @@
 """The SQLite journal when things go wrong: kills, copies, full disks, takeovers, odd places."""
 
 import asyncio
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -12,7 +14,7 @@ import textwrap
 
 import pytest
 
-from orchestrator.engine.states import Created, Intended, Planned, State
+from orchestrator.engine.states import Created, Intended, Planned, State, apply, event_from_json
 from orchestrator.errors import JournalError, LeaseLostError, StorageError
 from orchestrator.journal.database import Database
 from orchestrator.journal.reader import read_snapshot
@@ -49,6 +51,22 @@ async def test_closed_it_is_one_file_for_us_alone(tmp_path):
     assert stat.S_IMODE((tmp_path / "journal.db").stat().st_mode) == 0o600
     assert journal.rebuilt is None
     assert journal.warning is None
+
+
+async def test_the_log_folds_to_the_records(tmp_path):
+    journal = journal_in(tmp_path)
+    await journal.open()
+    await journal.append([planned("a"), planned("b")])
+    await journal.append([Intended("a", 2.0, n=1)])
+    await journal.append([Created("a", 3.5, n=1, report_id="r")])
+    await journal.close()
+    folded = {}
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        for key, part, kind, at, data in connection.execute(
+            "SELECT key, part, kind, at, data FROM events ORDER BY seq"
+        ):
+            folded[key] = apply(folded.get(key), event_from_json(kind, key, part, at, json.loads(data)))
+    assert folded == read_snapshot(tmp_path).records
 
 
 async def test_callers_share_commits(tmp_path, monkeypatch):
@@ -325,6 +343,18 @@ async def test_a_place_that_is_not_there(tmp_path):
     with pytest.raises(JournalError) as raised:
         await journal_in(tmp_path / "none").open()
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("folder", [".", "none"], ids=["opens", "fails"])
+async def test_an_open_that_was_cancelled_can_be_closed(tmp_path, folder):
+    journal = journal_in(tmp_path / folder)
+    opening = asyncio.create_task(journal.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await journal.close()
+    await journal.close()
 
 
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])

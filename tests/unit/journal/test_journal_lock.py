@@ -13,6 +13,7 @@ import textwrap
 import pytest
 
 from orchestrator.errors import LockedError, StorageError
+from orchestrator.journal import lock
 from orchestrator.journal.filesystem import filesystem_type
 from orchestrator.journal.lock import JobLock
 from orchestrator.journal.state_dir import prepare_state
@@ -69,6 +70,17 @@ def test_a_kill_frees_it(tmp_path, holder):
     holder.wait()
     with lock_in(tmp_path):
         assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_who_only_looks_sees_the_holder_while_there_is_one(tmp_path, holder):
+    assert lock.holder(tmp_path).startswith(f"pid {holder.pid} on ")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert lock.holder(tmp_path) is None
+    with lock_in(tmp_path):
+        assert lock.holder(tmp_path).startswith(f"pid {os.getpid()} on ")
+    assert lock.holder(tmp_path) is None
+    assert lock.holder(tmp_path / "none") is None
 
 
 def test_it_is_free_again_after_the_block(tmp_path):

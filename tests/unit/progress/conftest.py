@@ -1,13 +1,8 @@
-import asyncio
 import time
 
 import pytest
 
 from orchestrator.engine.states import Failure, File, Part, Record
-
-# pytest-asyncio asks for the current loop before it makes its own; Python 3.11 would make one that nobody closes, and
-# its ResourceWarning then fails whichever test the garbage collector wakes in.
-asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,123 @@
+"""Signals park a run: what was sent is waited for and kept, and the next run creates nothing twice."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+PARKING = [(signal.SIGTERM, 3), (signal.SIGHUP, 3), (signal.SIGINT, 130)]
+
+
+@pytest.mark.parametrize(("number", "status"), PARKING)
+async def test_a_signal_waits_for_creations_under_way_and_ends_within_five_seconds(stage, number, status):
+    async with stage(faults=[{"on": "create", "do": "delay", "seconds": 1}], duration=20) as it:
+        it.job(months=4, limits={"unfinished": 3})
+        running = await it.start("run", "job.yaml", "--json")
+        await it.until(lambda: len(it.sim.stats.posts) == 3)
+        running.send(number)
+        async with asyncio.timeout(5):
+            ended = await running.ended()
+        assert ended.status == status, str(ended)
+        assert ended.json["outcome"] == "parked"
+        assert ended.json["api"]["possible_duplicates"] == 0
+        assert ended.json["counts"]["pending"] == 4
+        known = (await it.run("status", "job.yaml", "--json")).json
+        assert {report for export in known["exports"] for report in export["report_ids"]} == set(it.sim.stats.created)
+        assert len(it.sim.stats.created) == 3
+        assert not it.leftovers()
+
+
+async def test_after_a_signal_the_next_run_creates_nothing_twice(stage):
+    async with stage(duration=1) as it:
+        it.job(months=6, limits={"unfinished": 3})
+        running = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.sim.stats.posts) == 3)
+        running.send(signal.SIGTERM)
+        ended = await running.ended()
+        assert ended.status == 3
+        assert "SIGTERM" in ended.err
+        assert "run the same command again" in " ".join(ended.err.split())
+        report = await it.report()
+        it.check_stored(6)
+        assert len(it.sim.stats.posts) == 6
+        assert report["api"]["possible_duplicates"] == 0
+
+
+async def test_a_download_is_let_go_of_at_once_and_leaves_nothing_behind(stage):
+    async with stage(rows=20_000, download_rate=200_000) as it:
+        it.job(months=1)
+        running = await it.start("run", "job.yaml")
+        await it.until(lambda: it.sim.stats.downloads and it.sim.stats.downloads[0].sent)
+        running.send(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            assert (await running.ended()).status == 3
+        assert not it.leftovers()
+        assert not it.data_files()
+        it.sim.swap(it.sim.scenario.model_copy(update={"download_rate": None}))
+        await it.report()
+        it.check_stored(1)
+        assert len(it.sim.stats.posts) == 1
+
+
+@pytest.mark.parametrize(("number", "status"), PARKING)
+async def test_a_second_signal_ends_it_at_once(stage, number, status):
+    async with stage(faults=[{"on": "create", "do": "hang", "created": True}]) as it:
+        it.job(months=1)
+        running = await it.start("run", "job.yaml")
+        await it.until(lambda: it.sim.stats.posts)
+        running.send(number)
+        await running.says("parking")
+        running.send(number)
+        async with asyncio.timeout(2):
+            assert (await running.ended()).status == status
+        it.sim.swap(it.sim.scenario.model_copy(update={"faults": ()}))
+        report = await it.report()
+        assert report["api"]["possible_duplicates"] == 1
+        it.check_stored(1)
+
+
+async def test_a_signal_in_the_first_moment_costs_nothing(stage):
+    async with stage() as it:
+        it.job(months=2)
+        for delay in (0, 0.02, 0.05):
+            running = await it.start("run", "job.yaml")
+            await asyncio.sleep(delay)  # the moment itself is what is tested, there is nothing to wait for
+            running.send(signal.SIGTERM)
+            # Before any of our code runs, a signal does to Python what it does to every program.
+            assert (await running.ended()).status in (3, -signal.SIGTERM)
+        assert not it.requests()
+        await it.report()
+        it.check_stored(2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="handlers are looked up in /proc")
+@pytest.mark.parametrize(("number", "status"), PARKING)
+async def test_a_signal_while_the_program_still_loads_parks_it(stage, number, status):
+    async with stage() as it:
+        it.job(months=2)
+        running = await it.start("run", "job.yaml", "--json")
+
+        def handled():
+            caught = Path(f"/proc/{running.process.pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+            return int(caught, 16) >> (number - 1) & 1 and int(caught, 16) >> (signal.SIGTERM - 1) & 1
+
+        await it.until(handled)
+        running.send(number)
+        ended = await running.ended()
+        assert ended.status == status, str(ended)
+        assert not it.requests()
+        assert ended.json["counts"]["pending"] == 2
+
+
+async def test_nohup_is_respected(stage):
+    async with stage(duration=0.5) as it:
+        it.job(months=1)
+        running = await it.start(
+            "run", "job.yaml", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        )
+        await it.until(lambda: it.sim.stats.posts)
+        running.send(signal.SIGHUP)
+        assert (await running.ended()).status == 0
+        it.check_stored(1)

@@ -1,0 +1,460 @@
+"""The loop as a whole, in virtual time, against a small service in memory: limits, pauses, refusals, parking."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fakes import LoopClock, World, make_export, make_exports
+
+from orchestrator.engine.attempts import POST_GRACE
+from orchestrator.engine.events import ExportChanged, OutageBegan, OutageEnded, Parking, Paused, RunEnded, RunStarted
+from orchestrator.engine.ports import Broken, Denied, Invalid, Throttled
+from orchestrator.engine.states import State
+
+pytestmark = pytest.mark.looptime
+
+
+def is_paced(times, limit):
+    """No second holds more than `limit` requests."""
+    return all(after - before >= 1 - 1e-6 for before, after in zip(times, times[limit:], strict=False))
+
+
+def first(exports):
+    return exports[0].request
+
+
+async def test_everything_is_stored_with_one_post_each():
+    world = World(make_exports(24))
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert report["counts"] == {"planned": 24, "stored": 24, "skipped": 0, "failed": 0, "pending": 0}
+    assert report["api"] == {
+        "posts": 24,
+        "polls": world.service.gets_sent,
+        "throttled": 0,
+        "errors": 0,
+        "possible_duplicates": 0,
+    }
+    assert world.good(*world.exports)
+    assert not world.storage.temps
+    manifest = await world.storage.read_manifest()
+    assert {entry["path"] for entry in manifest.exports} == {export.path for export in world.exports}
+    assert isinstance(world.told.all[0], RunStarted)
+    assert isinstance(world.told.all[-1], RunEnded)
+
+
+async def test_a_second_run_asks_for_nothing():
+    world = World(make_exports(3))
+    await world.run()
+    asked = len(world.service.requests)
+    report = await world.run()
+    assert (report["outcome"], report["counts"]["skipped"]) == ("succeeded", 3)
+    assert len(world.service.requests) == asked
+
+
+# ------------------------------------------------------------------------------------------------------------ limits
+
+
+async def test_the_limits_hold():
+    world = World(make_exports(30), unfinished=5, downloads=2, requests_per_second=4)
+    world.files.pause = 1.0
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert world.service.most_unfinished == 5
+    assert world.files.most_running == 2
+    assert is_paced(world.service.requests, 4)
+
+
+async def test_a_slow_download_holds_no_place_for_creating():
+    world = World(make_exports(6), unfinished=2, downloads=1)
+    world.files.pause = 30.0
+    await world.run()
+    last_post = world.service.posts[-1][0]
+    assert last_post - world.service.posts[0][0] < 120 < world.clock.now() - last_post
+
+
+async def test_a_creation_whose_answer_was_lost_holds_its_place():
+    world = World(make_exports(12), unfinished=3)
+    world.service.takes = lambda request: 20.0
+    world.service.after_post = lambda request, n: Broken("reset") if n == 1 and request["start"] % 2 == 0 else None
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert report["api"]["possible_duplicates"] == 12
+    # A ghost is believed to run for three polls' time, longer than these do.
+    assert world.service.most_unfinished <= 3
+
+
+async def test_what_an_earlier_run_left_running_holds_its_place_in_a_run_of_other_exports():
+    world = World(make_exports(8), unfinished=4)
+    world.service.takes = lambda request: 25.0
+    await world.run(select=world.exports[:4], park_after=2)
+    report = await world.run(select=world.exports[4:])
+    assert report["counts"]["stored"] == 4
+    assert world.service.most_unfinished == 4
+
+
+# ------------------------------------------------------------------------------------------------------------- gates
+
+
+async def test_a_429_closes_the_gate_for_all():
+    world = World(make_exports(10))
+    world.service.before_post = lambda request, n: (
+        Throttled(40, "slow down") if request == world.exports[4].request and n == 1 else None
+    )
+    report = await world.run()
+    assert (report["outcome"], report["api"]["throttled"]) == ("succeeded", 1)
+    at = next(at for at, request in world.service.posts if request == world.exports[4].request)
+    under_way = world.service.latency
+    assert not [t for t in world.service.requests if at + under_way < t < at + 40]
+    assert report["exports"][4]["attempts"] == 2
+
+
+async def test_the_gate_outlives_the_run():
+    world = World(make_exports(3))
+    world.service.before_post = lambda request, n: Throttled(300, "slow down") if not world.service.made else None
+    await world.run(park_after=10)
+    gate = world.told.of(Paused)[0].until
+    world.service.before_post = lambda request, n: None
+    sent = len(world.service.requests)
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert min(world.service.requests[sent:]) >= gate
+
+
+async def test_a_long_pause_parks_the_run_and_the_next_one_while_it_lasts():
+    world = World(make_exports(3), longest_pause=60)
+    world.service.before_post = lambda request, n: Throttled(600, "slow down") if not world.service.gets and asyncio.get_running_loop().time() < 600 else None
+    report = await world.run()
+    assert report["outcome"] == "parked"
+    sent = len(world.service.requests)
+    assert (await world.run())["outcome"] == "parked"
+    assert len(world.service.requests) == sent
+    await asyncio.sleep(650)
+    assert (await world.run())["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("wait", [None, 0])
+async def test_a_pause_without_a_time_grows_and_is_no_storm(wait):
+    world = World(make_exports(6))
+    world.service.before_post = lambda request, n: Throttled(wait, "slow down") if world.clock.now() < since + 60 else None
+    since = world.clock.now()
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert report["api"]["throttled"] < 15
+    # Several answers to requests that were under way together make one step of the growth, not one each.
+    assert world.told.of(Paused)[0].until - since < 10
+
+
+async def test_throttling_does_not_excuse_the_failures_before_it():
+    world = World(make_exports(3), attempts=4)
+
+    def answer(made, n):
+        if made.request != first(world.exports):
+            return None
+        return Throttled(1, "slow down") if n % 2 else Broken("500")
+
+    world.service.on_get = answer
+    report = await world.run()
+    assert report["exports"][0]["error"]["code"] == "service.failing"
+    assert report["counts"]["stored"] == 2
+
+
+# --------------------------------------------------------------------------------------------------------- refusals
+
+
+async def test_a_renewed_token_goes_on():
+    world = World(make_exports(4))
+    world.service.renewals = 1
+    world.service.before_post = lambda request, n: Denied(401, "expired") if world.service.renewals == 1 else None
+    report = await world.run()
+    assert (report["outcome"], report["counts"]["stored"]) == ("succeeded", 4)
+    assert report["api"]["possible_duplicates"] == 0
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "account.token"), (403, "account.forbidden"), (451, "account.unverified")])
+async def test_a_refused_account_ends_the_run(status, code):
+    world = World(make_exports(4))
+    world.service.before_post = lambda request, n: Denied(status, "no")
+    report = await world.run()
+    assert report["outcome"] == "refused"
+    assert report["error"]["code"] == code
+    assert report["counts"]["pending"] == 4
+    world.service.before_post = lambda request, n: None
+    assert (await world.run())["outcome"] == "succeeded"
+
+
+async def test_a_403_after_others_were_accepted_fails_one_export():
+    world = World(make_exports(4))
+    world.service.before_post = lambda request, n: Denied(403, "no") if request == world.exports[3].request else None
+    report = await world.run()
+    assert report["outcome"] == "failed"
+    assert report["exports"][3]["error"]["code"] == "request.forbidden"
+    assert report["counts"]["stored"] == 3
+
+
+async def test_each_identity_is_judged_for_itself():
+    exports = [make_export(0), make_export(1, impersonate="ops@example.com")]
+    world = World(exports)
+    world.service.before_post = lambda request, n: Denied(403, "no") if request == exports[1].request else None
+    report = await world.run()
+    assert report["outcome"] == "refused"
+    assert "ops@example.com" in report["error"]["message"]
+
+
+async def test_a_400_fails_at_once_and_is_not_sent_again():
+    world = World(make_exports(3))
+    world.service.before_post = lambda request, n: Invalid("tagIds") if request == first(world.exports) else None
+    report = await world.run()
+    assert (report["outcome"], report["exports"][0]["attempts"]) == ("failed", 1)
+    sent = world.service.posts_sent
+    assert (await world.run())["outcome"] == "failed"
+    assert world.service.posts_sent == sent
+
+
+async def test_a_host_that_is_not_to_be_trusted_ends_the_run():
+    world = World(make_exports(2))
+    world.service.before_post = lambda request, n: Broken("certificate", sent=False, trusted=False)
+    report = await world.run()
+    assert (report["outcome"], report["error"]["code"]) == ("unreachable", "host.untrusted")
+    assert report["api"]["possible_duplicates"] == 0
+
+
+# ----------------------------------------------------------------------------------------------- ambiguous creations
+
+
+async def test_an_answer_that_was_lost_is_a_possible_duplicate():
+    world = World(make_exports(3))
+    world.service.after_post = lambda request, n: Broken("reset") if request == first(world.exports) and n == 1 else None
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert report["api"]["possible_duplicates"] == report["exports"][0]["possible_duplicates"] == 1
+    assert len(world.service.made) == 4
+
+
+async def test_stop_fails_what_is_ambiguous():
+    from orchestrator.engine.policy import Retry
+
+    world = World(make_exports(3), retry=Retry(ambiguous="stop"))
+    world.service.after_post = lambda request, n: Broken("reset") if request == first(world.exports) else None
+    report = await world.run()
+    assert (report["outcome"], report["exports"][0]["error"]["code"]) == ("failed", "create.ambiguous")
+    assert len(world.service.made) == 3
+
+
+async def test_a_connection_that_never_opened_created_nothing():
+    world = World(make_exports(3))
+    world.service.before_post = lambda request, n: Broken("refused", sent=False) if n == 1 else None
+    report = await world.run()
+    assert (report["outcome"], report["api"]["possible_duplicates"]) == ("succeeded", 0)
+    assert len(world.service.made) == 3
+
+
+# ----------------------------------------------------------------------------------------------- outages and poison
+
+
+async def test_a_short_outage_is_told_once_and_costs_nothing():
+    world = World(make_exports(24), attempts=2)
+    down = (12.0, 42.0)
+
+    def answer(*_):
+        return Broken("connection refused", sent=False) if down[0] < world.clock.now() - since < down[1] else None
+
+    world.service.before_post = world.service.on_get = answer
+    since = world.clock.now()
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert world.service.posts_sent - len(world.service.made) <= 24
+    began, ended = world.told.of(OutageBegan), world.told.of(OutageEnded)
+    assert [told.host for told in began + ended] == ["api", "api"]
+    probes = [at for at in world.service.requests if began[0].at < at < since + down[1]]
+    assert 1 <= len(probes) <= 5
+
+
+async def test_a_long_outage_parks_the_run():
+    world = World(make_exports(5))
+    world.service.on_get = lambda made, n: Broken("502")
+    report = await world.run()
+    assert (report["outcome"], report["error"]["code"]) == ("unreachable", "host.unreachable")
+    assert report["counts"] == {"planned": 5, "stored": 0, "skipped": 0, "failed": 0, "pending": 5}
+    assert 880 < world.clock.now() - world.told.all[0].at < 960
+    world.service.on_get = lambda made, n: None
+    report = await world.run()
+    assert (report["outcome"], report["api"]["posts"]) == ("succeeded", 5)
+
+
+async def test_an_outage_of_the_file_host_parks_the_run():
+    from orchestrator.engine.ports import FileBroken
+
+    world = World(make_exports(5))
+
+    def refuse(made, n):
+        raise FileBroken("connection refused")
+
+    world.files.on_open = refuse
+    report = await world.run()
+    assert (report["outcome"], report["error"]["code"]) == ("unreachable", "file-host.unreachable")
+    world.files.on_open = lambda made, n: None
+    report = await world.run()
+    assert (report["outcome"], report["api"]["posts"]) == ("succeeded", 5)
+
+
+@pytest.mark.parametrize("poisoned", [0, 11, 23])
+@pytest.mark.parametrize("kind", ["create", "poll", "download"])
+async def test_a_poisoned_export_fails_and_the_others_are_stored(kind, poisoned):
+    world = World(make_exports(24))
+    bad = world.exports[poisoned].request
+    if kind == "create":
+        world.service.before_post = lambda request, n: Broken("500") if request == bad else None
+    elif kind == "poll":
+        world.service.on_get = lambda made, n: Broken("500") if made.request == bad else None
+    else:
+        world.files.etag = None
+        world.files.on_open = lambda made, n: 100 if made.request == bad else None
+    report = await world.run()
+    assert report["outcome"] == "failed"
+    assert report["counts"] == {"planned": 24, "stored": 23, "skipped": 0, "failed": 1, "pending": 0}
+    assert report["exports"][poisoned]["error"]["code"] == "service.failing"
+    assert world.clock.now() - world.told.all[0].at < 600
+
+
+async def test_the_last_exports_are_told_from_an_outage_by_a_control_question():
+    world = World(make_exports(4))
+    # Everybody else is done before the poisoned ones are asked about for the first time.
+    poisoned = [export.request for export in world.exports[2:]]
+    world.service.takes = lambda request: 1.0
+    world.service.on_get = lambda made, n: Broken("500") if made.request in poisoned else None
+    report = await world.run()
+    assert (report["outcome"], report["counts"]["failed"], report["counts"]["stored"]) == ("failed", 2, 2)
+    assert world.clock.now() - world.told.all[0].at < 600
+
+
+# ---------------------------------------------------------------------------------------------------------- parking
+
+
+async def test_the_deadline_parks_and_the_next_run_goes_on():
+    world = World(make_exports(24))
+    report = await world.run(park_after=12)
+    assert report["outcome"] == "parked"
+    assert report["counts"]["pending"] > 0
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert world.service.posts_sent == 24
+    assert world.good(*world.exports)
+
+
+async def test_a_post_under_way_is_waited_for_while_parking():
+    world = World(make_exports(1))
+    world.service.latency = POST_GRACE - 1
+    report = await world.run(park_after=1)
+    assert (report["outcome"], report["exports"][0]["report_ids"]) == ("parked", ["report-0000"])
+    assert (await world.run())["api"]["posts"] == 1
+
+
+async def test_a_post_without_an_answer_is_not_waited_for_for_ever():
+    world = World(make_exports(1))
+    world.service.latency = 3600
+    report = await world.run(park_after=1)
+    assert (report["outcome"], report["api"]["possible_duplicates"]) == ("parked", 1)
+    assert world.clock.now() - world.told.all[0].at == pytest.approx(1 + POST_GRACE)
+
+
+async def test_parking_lets_go_of_polls_and_downloads_at_once():
+    world = World(make_exports(8))
+    world.files.pause = 100.0
+    report = await world.run(park_after=60)
+    assert report["outcome"] == "parked"
+    assert world.clock.now() - world.told.all[0].at == pytest.approx(60)
+    assert world.files.running == 0
+    assert not world.storage.temps
+
+
+async def test_no_post_is_sent_once_the_run_parks():
+    world = World(make_exports(3))
+    append = world.journal.append
+
+    def park_after_the_intent(told):
+        if isinstance(told, ExportChanged) and told.event == "intended":
+            world.runner.park("SIGTERM came")
+
+    world.told.tell = lambda told: (world.told.all.append(told), park_after_the_intent(told))
+    report = await world.run()
+    assert (report["outcome"], report["api"]["posts"], report["api"]["possible_duplicates"]) == ("parked", 0, 0)
+    assert report["reason"] == "SIGTERM came"
+    assert len(world.told.of(Parking)) == 1
+    assert append is not None
+
+
+async def test_fail_fast_parks_at_the_first_failure():
+    world = World(make_exports(24), fail_fast=True)
+    world.service.before_post = lambda request, n: Invalid("tagIds") if request == world.exports[2].request else None
+    report = await world.run()
+    assert report["outcome"] == "failed"
+    assert report["counts"]["pending"] > 0
+
+
+async def test_a_full_disk_parks_the_run_and_keeps_what_is_stored():
+    from orchestrator.errors import StorageError
+
+    world = World(make_exports(6), downloads=1)
+    place = world.storage.place
+
+    async def full(temp, path):
+        if path == world.exports[3].path:
+            raise StorageError("no space left", code="storage.full")
+        await place(temp, path)
+
+    world.storage.place = full
+    report = await world.run()
+    assert (report["outcome"], report["error"]["code"]) == ("storage", "storage.full")
+    world.storage.place = place
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert world.service.posts_sent == 6
+    assert world.good(*world.exports)
+
+
+async def test_a_bug_is_raised_when_everything_is_home():
+    world = World(make_exports(4))
+
+    def bug(made, n):
+        raise ZeroDivisionError
+
+    world.service.on_get = bug
+    with pytest.raises(ZeroDivisionError):
+        await world.run()
+    assert world.told.all[-1].outcome == "bug"
+    world.service.on_get = lambda made, n: None
+    assert (await world.run())["outcome"] == "succeeded"
+    assert world.service.posts_sent == 4
+
+
+async def test_whoever_lost_the_journal_leaves_the_manifest_alone():
+    world = World(make_exports(3))
+    await world.run(select=world.exports[:1])
+    before = await world.storage.read_manifest()
+    other = LoopClock()
+    assert other.now() == world.clock.now()
+    report = await world.run(dies_at=8)
+    assert report["outcome"] == "storage"
+    assert await world.storage.read_manifest() == before
+
+
+# ------------------------------------------------------------------------------------------------------------ clocks
+
+
+@pytest.mark.parametrize("shift", [-86_400.0, 86_400.0])
+@pytest.mark.parametrize("park_after", [2, 12, 18])
+async def test_the_clock_may_jump_between_two_runs(shift, park_after):
+    world = World(make_exports(20), unfinished=4)
+    world.service.after_post = lambda request, n: Broken("reset") if n == 1 and request["start"] % 7 == 0 else None
+    await world.run(park_after=park_after)
+    began = asyncio.get_running_loop().time()
+    world.clock.shift += shift
+    for made in world.service.made.values():
+        made.created_at += shift  # the service has a clock of its own
+    report = await world.run()
+    assert report["outcome"] == "succeeded"
+    assert world.good(*world.exports)
+    assert asyncio.get_running_loop().time() - began < 600
+    assert world.part(world.exports[0]).state is State.STORED
