@@ -98,7 +98,8 @@ class Api:
         poll.state = status = export.status(world.now())
         url = None
         if status == "Completed":
-            query = self._signer.query(export.file_id, world.wall() + world.scenario.url_lifetime)
+            expires = world.wall() + world.scenario.url_lifetime
+            query = self._signer.query(export.file_id, expires, escapes=world.scenario.url_escapes)
             url = f"{self._files_url}/RF_{export.file_id}?{query}"
         fault = world.rules.strike(
             "get", export.question, subject=export.subject, impersonate=export.impersonate, status=status

@@ -147,6 +147,7 @@ class Scenario(_Model):
 
     # the file host
     url_lifetime: Positive = 3600
+    url_escapes: bool = False  # signatures with %-escapes, which some clients rewrite
     download_rate: Positive | None = None  # bytes per second of each download
     encoding: Literal["identity", "gzip"] = "identity"  # gzip: whatever the client says it accepts
     chunked: bool = False

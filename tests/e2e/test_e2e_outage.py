@@ -8,8 +8,7 @@ from orchestrator.simulator.scenario import Outage
 
 
 async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_outage(stage):
-    async with stage() as it:
-        it.sim.stop_listening()
+    async with stage(outages=[{"for": 3600}]) as it:
         it.job(months=6, retry={"outage": 2})
         began = asyncio.get_running_loop().time()
         ended = await it.run("run", "job.yaml", "--json")
@@ -23,7 +22,7 @@ async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_o
         assert report["api"]["possible_duplicates"] == 0
         assert report["counts"]["pending"] == 6
         assert ended.err.count("does not answer") == 1, "an outage is told once"
-        await it.sim.listen_again()
+        it.sim.swap(it.sim.scenario.model_copy(update={"outages": ()}))
         await it.report()
         it.check_stored(6)
         assert len(it.sim.stats.posts) == 6
