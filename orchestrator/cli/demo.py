@@ -22,7 +22,7 @@ FOLDER = "demo"
 @click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where the files go.")
 def demo(folder: str) -> int:
     """Run a whole backfill against a simulated service. No account is needed."""
-    from orchestrator.cli.run import Talk, execute
+    from orchestrator.cli.run import execute
     from orchestrator.cli.verify import verify_task
 
     root = Path(folder).absolute()
@@ -40,7 +40,7 @@ def demo(folder: str) -> int:
     ):
         # The key holds the base URL, whose port is another one each time: what an earlier demo stored is made anew.
         ask = options.Ask(sets=(f"api.base_url={url}", f"output.to={root}"))
-        report = execute(str(job), ask, Talk())
+        report = execute(str(job), ask, options.Talk())
         status = exits.of_report(report, interrupted=SIGNALS.interrupted)
         if status != exits.OK:
             return status

@@ -31,6 +31,16 @@ class Ask:
         return bool(self.selects or self.first or self.last)
 
 
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How much a run says, and how."""
+
+    log_format: Literal["text", "json"] = "text"
+    no_progress: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
 _SELECTING = (
     click.option(
         "--select",

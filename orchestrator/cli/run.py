@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, Literal
 
 import rich_click as click
 
@@ -35,36 +35,24 @@ def run(
     deadline: float | None,
     fail_fast: bool,
     adopt: bool,
-    log_format: str,
+    log_format: Literal["text", "json"],
     no_progress: bool,
     quiet: bool,
     verbose: bool,
     as_json: bool,
 ) -> int:
     """Run a job (or a frozen plan): export, download, verify and store what is missing."""
-    talk = Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
+    talk = options.Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
     report = execute(job, ask, talk, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
     if as_json:
         say.document(report)
     return exits.of_report(report, interrupted=SIGNALS.interrupted)
 
 
-class Talk:
-    """How much a run says, and how."""
-
-    def __init__(
-        self, *, log_format: str = "text", no_progress: bool = False, quiet: bool = False, verbose: bool = False
-    ) -> None:
-        self.log_format = log_format
-        self.no_progress = no_progress
-        self.quiet = quiet
-        self.verbose = verbose
-
-
 def execute(
     target: str,
     ask: options.Ask,
-    talk: Talk,
+    talk: options.Talk,
     *,
     deadline: float | None = None,
     fail_fast: bool = False,
@@ -80,5 +68,5 @@ def execute(
     clock = SystemClock()
     task = load(target, ask, os.environ, clock.now())
     token = task.api.token.resolve(os.environ, task.folder)
-    session = Session(task, token, talk, clock, target=target)
+    session = Session(task, token, talk, clock)
     return anyio.run(lambda: session.run(deadline=deadline, started=STARTED, fail_fast=fail_fast, adopt=adopt))

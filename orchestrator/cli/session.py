@@ -12,13 +12,14 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import anyio
 
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
 from orchestrator.api.network import Network
-from orchestrator.cli import logs, wiring
+from orchestrator.cli import logs, options, wiring
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.events import Told
@@ -38,7 +39,6 @@ from orchestrator.progress.summary import print_summary
 from orchestrator.storage.local import LocalStorage
 
 if TYPE_CHECKING:
-    from orchestrator.cli.run import Talk
     from orchestrator.cli.task import Task
 
 END_GRACE = POST_GRACE + 2.0
@@ -61,16 +61,16 @@ class Observers:
 
 
 class Session:
-    def __init__(self, task: Task, token: str, talk: Talk, clock: Clock, *, target: str) -> None:
+    def __init__(self, task: Task, token: str, talk: options.Talk, clock: Clock) -> None:
         self._task = task
         self._talk = talk
         self._clock = clock
-        self._target = target
         self._console = PeopleConsole(sys.stderr)
         self._progress: Progress | None = None
         proxy = task.network.proxy
-        self._secrets = [token]
         self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
+        password = urlsplit(self._proxy).password
+        self._secrets = [token, *([password] if password else [])]
 
     async def run(self, *, deadline: float | None, started: float, fail_fast: bool, adopt: bool) -> dict[str, Any]:
         """The whole run. Raises OrchestratorError for what goes wrong before there is something to report."""

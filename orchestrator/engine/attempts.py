@@ -320,7 +320,10 @@ class Attempts:
 
     async def holds(self, path: str, part: Part) -> bool:
         """Whether the file that the part has stored is what lies at `path`."""
-        return _same(await self._storage.inspect(path, self._reader(part)), part.stored)
+        file = part.stored
+        if file is None or await self._storage.size(path) != file.bytes:
+            return False
+        return _same(await self._storage.inspect(path, self._reader(part)), file)
 
     def _reader(self, part: Part) -> Callable[[BinaryIO], Digest | None]:
         read = self._contents.digest(str(part.request["resultFormat"]).lower())

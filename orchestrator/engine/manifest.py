@@ -87,9 +87,11 @@ def _adoption(
     key, path, size = stored["key"], stored["path"], stored["bytes"]
     at = _seconds(stored["stored_at"])
     there = sizes.get(path) == size
+    others = holder is not None and holder.key != key
     known = record.parts[0] if record is not None else None
     if known is not None and known.stored is not None and known.stored.sha256 == stored["sha256"]:
-        if known.state is State.STORED and known.stored.path != path and there and sizes.get(known.stored.path) != size:
+        astray = known.stored.path != path and sizes.get(known.stored.path) != size
+        if known.state is State.STORED and astray and there and not others:
             yield (Moved(key, at, path=path),)
         return
     if known is not None and not (there and (known.stored_at is None or known.stored_at < at)):
@@ -113,7 +115,7 @@ def _adoption(
         window=window,
         requests=tuple(part["request"] for part in stored["parts"]),
     )
-    if holder is not None and holder.key != key:
+    if holder is not None and others:
         if (holder.parts[0].stored_at or 0.0) >= at:
             return  # the journal knows better whose file lies there
         yield (planned, Adopted(key, at, file=file), Superseded(holder.key, at, by=key))

@@ -295,11 +295,14 @@ class Runner:
         return lost
 
     async def _rename(self, item: Item, source: str, target: str) -> bool:
-        if await self._storage.size(source) is not None:
-            await self._storage.move(source, target, replace=item.supersedes is not None)
-            return True
-        # A run that was killed between the rename and its journal entry leaves the file at its new name.
-        return await self._attempts.holds(target, self._records[item.key].parts[0])
+        part = self._records[item.key].parts[0]
+        # A run that was killed between the rename and its journal entry leaves the file at its new name, and what lies
+        # at the old one may be another export's by now.
+        arrived = await self._attempts.holds(target, part)
+        if await self._storage.size(source) is None or (arrived and not await self._attempts.holds(source, part)):
+            return arrived
+        await self._storage.move(source, target, replace=arrived or item.supersedes is not None)
+        return True
 
     # ---------------------------------------------------------------------------------------------------- the loop
 
