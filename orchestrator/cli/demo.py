@@ -54,11 +54,11 @@ def demo(folder: str) -> int:
 Read again and compared: all {len(results)} files are what the manifest says.
 Look at them:    {shown}/support/2025-01.json, {shown}/manifest.json
 
-Next, with a real account:
-  orchestrator init                  writes job.yaml; put the ids of your shared inboxes there
-  export LOOP_API_TOKEN=…            a token from Loop's web settings
-  orchestrator plan job.yaml         shows what would be exported, and contacts nobody
-  orchestrator run job.yaml          does it; run it again after a Ctrl-C, and it goes on"""
+Next, with a real account (`source .venv/bin/activate`, if this was `make demo`):
+  export LOOP_API_TOKEN=…       a token from Loop's web settings
+  orchestrator init             writes job.yaml; put your shared inboxes' ids there
+  orchestrator plan job.yaml    shows what would be exported; contacts nobody
+  orchestrator run job.yaml     does it; after a Ctrl-C, run it again: it goes on"""
     )
     return exits.OK
 

@@ -32,10 +32,10 @@ def init(file: str) -> None:
         say.people(f"kept {schema}, which was there already")
     say.people(
         f"""
-Next: fill in the ids of your shared inboxes in {target} and put the token into the environment:
-  export LOOP_API_TOKEN=…        Loop's web settings make one
+Next: put the ids of your shared inboxes into {target}, and then
+  export LOOP_API_TOKEN=…        a token from Loop's web settings
   orchestrator plan {target}     shows what would be exported
-  orchestrator run {target}"""
+  orchestrator run {target}      does it"""
     )
 
 

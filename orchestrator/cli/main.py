@@ -5,7 +5,6 @@ Everything heavy is imported by the command that needs it, when it runs: `--help
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import NoReturn
@@ -55,7 +54,11 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     if PARKING.intersection(arguments[:1]):
         SIGNALS.install()
-    sys.exit(_run(arguments))
+    status = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with say.writing_to(stream):
+            stream.flush()
+    sys.exit(status)
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,10 +84,6 @@ def _run(arguments: list[str]) -> int:
         if as_json:
             say.errors_document(error)
         return exits.of_error(error)
-    except BrokenPipeError:
-        # Whoever read our results has gone. Python would complain once more when it flushes stdout at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
     except Exception as bug:  # noqa: BLE001  the last resort: every other error has been declared
         _report_bug(bug)
         return exits.BUG

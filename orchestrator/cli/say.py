@@ -7,8 +7,8 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
 from orchestrator.errors import JobError, OrchestratorError, Problem
@@ -23,8 +23,19 @@ def people(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """A line of results. Raises BrokenPipeError if nobody reads any more."""
-    print(text, flush=True)  # noqa: T201  this is the printer
+    """A line of results. A reader that has gone is no reason to end in another way than without it."""
+    with writing_to(sys.stdout):
+        print(text, flush=True)  # noqa: T201  this is the printer
+
+
+@contextlib.contextmanager
+def writing_to(stream: TextIO) -> Iterator[None]:
+    """Once nobody reads `stream` any more, what is written to it goes nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What stands in the stream's buffer would be tried again at Python's end, which then changes the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def document(value: Mapping[str, Any]) -> None:
@@ -35,9 +46,10 @@ def document(value: Mapping[str, Any]) -> None:
 def long_document(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]]) -> None:
     """One JSON document whose last member is a long list, an entry a line, without holding all of it at once."""
     opening = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
-    print(f'{opening},\n  "{name}": [', end="")  # noqa: T201  this is the printer
-    for n, entry in enumerate(entries):
-        print(",\n    " if n else "\n    ", json.dumps(entry, ensure_ascii=False), sep="", end="")  # noqa: T201  as above
+    with writing_to(sys.stdout):
+        print(f'{opening},\n  "{name}": [', end="")  # noqa: T201  this is the printer
+        for n, entry in enumerate(entries):
+            print(",\n    " if n else "\n    ", json.dumps(entry, ensure_ascii=False), sep="", end="")  # noqa: T201  as above
     result("\n  ]\n}")
 
 

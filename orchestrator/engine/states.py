@@ -479,7 +479,10 @@ def _verified(part: Part, event: Verified) -> Part:
 
 
 def _torn(part: Part, _event: Torn) -> Part:
-    return replace(part, state=State.READY, file=None)
+    assert part.file is not None, "a verified part has a file"
+    fetched = part.report(part.file.report_id)
+    state = State.READY if fetched is not None and fetched.live else _resting(part)
+    return replace(part, state=state, file=None)
 
 
 def _stored(part: Part, event: Stored) -> Part:
@@ -505,6 +508,7 @@ def _failed(part: Part, event: Failed) -> Part:
         part,
         state=State.FAILED,
         failure=Failure(event.code, event.message, event.hint),
+        file=None,
         intended_at=None,
         ghosts=part.ghosts + running,
     )
@@ -512,7 +516,9 @@ def _failed(part: Part, event: Failed) -> Part:
 
 def _superseded(part: Part, event: Superseded) -> Part:
     # `stored_at` tells since when this is so: a manifest that was written earlier knows no better.
-    return replace(part, state=State.SUPERSEDED, stored=None, file=None, intended_at=None, stored_at=event.at)
+    return replace(
+        part, state=State.SUPERSEDED, stored=None, file=None, failure=None, intended_at=None, stored_at=event.at
+    )
 
 
 # Each function takes the event class that is its key; the cast says so once instead of an `isinstance` in each.

@@ -31,6 +31,7 @@ MAX_SHOWN = 60
 _TOKEN = ("api", "token")
 _UNSHOWN = {("api",), ("api", "base_url"), _TOKEN, ("network",), ("network", "proxy")}
 """Where a secret may stand, in its place or by mistake."""
+_SET_QUOTES = "a value is read as YAML: quote text with braces twice, as in --set 'output.path=\"{window}.json\"'"
 _PYDANTIC = {
     "missing": "is missing and required",
     "model_type": "a mapping of keys is due here",
@@ -181,7 +182,7 @@ def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: 
                 raise Misfit("a path of keys is due here", hint="write --set limits.unfinished=8")
             root = yaml_nodes.replaced(root, steps, _elsewhere(node or Scalar(place, "", plain=True), place))
         except BadYaml as error:
-            faults = list(error.faults)
+            faults = [(at, Misfit(misfit.message, hint=misfit.hint or _SET_QUOTES)) for at, misfit in error.faults]
         except Misfit as misfit:
             faults = [(place, misfit)]
         problems += [_problem(place, tuple(key.split(".")), misfit) for _, misfit in faults]

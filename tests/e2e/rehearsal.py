@@ -85,6 +85,7 @@ class Rehearsal:
 
     folder: Path
     sim: Simulator
+    scenario: dict[str, Any]
     env: dict[str, str] = field(default_factory=lambda: {"LOOP_API_TOKEN": TOKEN})
     _started: list[Running] = field(default_factory=list)
 
@@ -115,6 +116,11 @@ class Rehearsal:
         path = self.folder / name
         path.write_text(yaml.safe_dump(_merged(document, sections), sort_keys=False, allow_unicode=True))
         return path
+
+    def change(self, **scenario: Any) -> None:
+        """From now on the service is another one in these points. What it has created keeps its fate."""
+        self.scenario |= scenario
+        self.sim.swap(Scenario(**self.scenario))
 
     async def start(
         self, *arguments: object, env: Mapping[str, str] | None = None, python: Sequence[str] = (), **more: Any
@@ -149,7 +155,7 @@ class Rehearsal:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Waits for something to happen at the service: the far side of a socket gives no signal."""
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - as said above
             await asyncio.sleep(0.002)
 
     def requests(self) -> int:
@@ -196,9 +202,9 @@ class Rehearsal:
 @contextlib.asynccontextmanager
 async def rehearsal(folder: Path, **scenario: Any) -> AsyncIterator[Rehearsal]:
     """A service that is quick and calm unless `scenario` says otherwise, and a folder to work in."""
-    calm: dict[str, Any] = {"duration": 0.1, "rows": 3}
-    async with Simulator(Scenario(**(calm | scenario))) as sim:
-        stage = Rehearsal(folder, sim)
+    played = {"duration": 0.1, "rows": 3, "url_escapes": True} | scenario
+    async with Simulator(Scenario(**played)) as sim:
+        stage = Rehearsal(folder, sim, played)
         try:
             yield stage
         finally:

@@ -33,7 +33,7 @@ async def test_a_token_that_is_renewed_in_its_file_goes_on_in_the_same_run(stage
         running = await it.start("run", "job.yaml", "--json")
         await it.until(lambda: it.sim.stats.downloads)
         token.write_text("second\n")
-        it.sim.swap(it.sim.scenario.model_copy(update={"tokens": ("second",)}))
+        it.change(tokens=["second"])
         ended = await running.ended()
         assert ended.status == 0, str(ended)
         assert [entry for entry in it.sim.stats.api if entry.status == 401]

@@ -38,7 +38,7 @@ FAULTS = {
     "archived": ([get("unknown_status", times=2)], GOOD),
     "no-url": ([get("completed_without_url", times=2)], GOOD),
     "lost-once": ([get("status", code=404, times=1)], GOOD),
-    "lost": ([get("status", code=404, match={"attempt": [1, 2, 3, 4, 5]}, times=5)], GOOD | {"attempts": 2, "reports": 2}),
+    "lost": ([get("status", code=404, times=3)], GOOD | {"attempts": 2, "reports": 2}),
     "get-500": ([get("status", code=500, times=1)], GOOD),
     "get-html": ([get("status", code=200, body="html", times=1)], GOOD),
     "get-json": ([get("bad_json", times=1)], GOOD),
@@ -109,7 +109,7 @@ async def test_other_failures_are_tried_afresh_by_the_next_run(stage):
         assert len(it.sim.stats.posts) == 3
 
 
-@pytest.mark.parametrize("fault", [create("no_id"), create("status", code=500), create("reset_after")])
+@pytest.mark.parametrize("fault", [create("no_id"), create("reset_after")])
 async def test_stop_fails_an_ambiguous_creation_with_a_hint(stage, fault):
     async with stage(faults=[fault | {"match": {"nth": 2}}]) as it:
         it.job(months=3, retry={"ambiguous": "stop"})
@@ -154,8 +154,7 @@ async def trap():
         yield server.sockets[0].getsockname()[1], heard
 
 
-@pytest.mark.parametrize("on", ["create", "get"])
-@pytest.mark.parametrize("code", [302, 307])
+@pytest.mark.parametrize(("on", "code"), [("create", 307), ("get", 302)])
 async def test_an_api_that_redirects_is_not_followed(stage, on, code):
     async with trap() as (port, heard):
         fault = {"on": on, "do": "redirect", "code": code, "to": f"http://127.0.0.1:{port}/x?token=1"}

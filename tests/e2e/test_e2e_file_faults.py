@@ -18,7 +18,7 @@ FAULTS = {
     "cut": ([CUT], 2, 1),
     "cut-rst": ([CUT | {"by": "rst"}], 2, 1),
     "cut-early": ([CUT | {"after": 0}], 2, 1),
-    "cut-thrice": ([CUT | {"times": 3, "after": 0.3}], 4, 1),
+    "cut-thrice": ([CUT | {"times": 3}], 4, 1),
     "etag": ([CUT, fault("etag_change", match={"nth": 2})], 2, 1),
     "wrong-range": ([CUT, fault("wrong_range")], 3, 1),
     "forbidden": ([fault("forbidden")], 2, 1),
@@ -56,7 +56,8 @@ async def test_every_fault_strikes_its_own_file_and_all_are_whole_in_the_end(sta
         for team, (faults, _, _) in FAULTS.items()
         for rule in faults
     ]
-    async with stage(faults=rules, rows=200) as it:
+    # Larger than a client's buffers: what is cut while nobody has read it yet may be lost, and is fetched again.
+    async with stage(faults=rules, rows=2500) as it:
         it.job(months=1, teams=list(FAULTS), network={"timeout": 1}, retry={"attempts": 8})
         report = await it.report()
         it.check_stored(len(FAULTS), revisions={"etag/2020-01.json": 1})
@@ -78,10 +79,10 @@ async def test_every_fault_strikes_its_own_file_and_all_are_whole_in_the_end(sta
 
 async def test_a_url_that_has_died_in_the_queue_is_asked_for_anew(stage):
     async with stage(url_lifetime=0.6, rows=1000, download_rate=700_000) as it:
-        it.job(months=4, limits={"downloads": 1})
+        it.job(months=3, limits={"downloads": 1})
         report = await it.report()
-        it.check_stored(4)
-        assert len(it.sim.stats.posts) == 4
+        it.check_stored(3)
+        assert len(it.sim.stats.posts) == 3
         assert any(entry.status == 403 for entry in it.sim.stats.downloads)
         assert report["api"]["possible_duplicates"] == 0
 
@@ -106,7 +107,7 @@ async def test_a_file_that_never_comes_right_fails_alone_and_leaves_nothing(stag
             assert export["error"]["code"].startswith(code), export["error"]
             assert export["error"]["hint"]
         it.check_stored(3)
-        it.sim.swap(it.sim.scenario.model_copy(update={"faults": ()}))
+        it.change(faults=[])
         await it.report()
         it.check_stored(6)
 
@@ -130,10 +131,10 @@ async def test_a_weak_etag_and_no_ranges_begin_again_from_the_start(stage):
     "target",
     [
         "http://169.254.169.254/latest/meta-data",
-        "http://10.0.0.1/x",
-        "http://loop.example.com/x",
+        pytest.param("http://10.0.0.1/x", marks=pytest.mark.long),
+        pytest.param("http://loop.example.com/x", marks=pytest.mark.long),
         "file:///etc/passwd",
-        "https://2130706433/x",
+        pytest.param("https://2130706433/x", marks=pytest.mark.long),
     ],
 )
 async def test_files_are_never_fetched_from_where_they_must_not_be(stage, target):
@@ -147,7 +148,7 @@ async def test_files_are_never_fetched_from_where_they_must_not_be(stage, target
         assert "canary" not in ended.out + ended.err
         answer = f'{{"id": "{{id}}", "status": "Completed", "url": "{target}?Signature=canary"}}'
         named = {"on": "get", "do": "bad_json", "text": answer}
-        it.sim.swap(it.sim.scenario.model_validate({"duration": 0, "faults": [named]}))
+        it.change(faults=[named])
         asked = len(it.sim.stats.downloads)
         ended = await it.run("run", "job.yaml", "--json")
         assert ended.status == 7, str(ended)

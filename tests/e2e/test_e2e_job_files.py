@@ -1,7 +1,5 @@
 """Broken job files and command lines: every error with its place, nobody contacted, nothing written."""
 
-import re
-
 import pytest
 
 GOOD = """\
@@ -36,9 +34,7 @@ BROKEN = {
     "alias bomb": (
         "    support: id-1",
         "    a: &a [x, x, x, x, x, x, x, x, x, x]\n"
-        + "\n".join(
-            f"    {b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)
-        ),
+        + "\n".join(f"    {b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
         [(None, None, "")],
     ),
     "not YAML": ("name: rehearsal", "name: [rehearsal", [(None, None, "")]),
@@ -110,6 +106,7 @@ async def test_every_error_is_placed_and_nobody_is_contacted(stage, kind):
         (["--select", "team=nobody"], "nobody"),
         (["--set", "limits.unfinishd=3"], "unfinished"),
         (["--set", "nonsense"], "KEY.PATH=VALUE"),
+        (["--set", "output.path={team}/{window}.json"], "quote"),
         (["--from", "2030-01"], "2030-01"),
         (["--deadline", "soon"], "soon"),
         (["--only", "some"], "missing"),

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-from orchestrator.simulator.scenario import Outage
-
 
 async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_outage(stage):
     async with stage(outages=[{"for": 3600}]) as it:
@@ -22,20 +20,19 @@ async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_o
         assert report["api"]["possible_duplicates"] == 0
         assert report["counts"]["pending"] == 6
         assert ended.err.count("does not answer") == 1, "an outage is told once"
-        it.sim.swap(it.sim.scenario.model_copy(update={"outages": ()}))
+        it.change(outages=[])
         await it.report()
         it.check_stored(6)
         assert len(it.sim.stats.posts) == 6
 
 
-@pytest.mark.parametrize("mode", ["refuse", "503", "500", "reset"])
+@pytest.mark.parametrize("mode", ["refuse", "503", "reset", pytest.param("500", marks=pytest.mark.long)])
 async def test_a_service_that_is_away_for_a_while_uses_up_nothing(stage, mode):
     async with stage() as it:
         it.job(months=9, limits={"unfinished": 3}, retry={"attempts": 2, "exports": 0, "outage": 60})
         running = await it.start("run", "job.yaml", "--json")
         await it.until(lambda: len(it.sim.stats.posts) == 3 and all(post.status for post in it.sim.stats.posts))
-        away = Outage(for_=2.5, mode=mode, on="api")
-        it.sim.swap(it.sim.scenario.model_copy(update={"outages": (away,)}))
+        it.change(outages=[{"for": 2.5, "mode": mode, "on": "api"}])
         ended = await running.ended()
         assert ended.status == 0, str(ended)
         report = ended.json
@@ -62,7 +59,7 @@ async def test_a_file_host_that_stays_away_leaves_what_is_ready_for_the_next_run
         assert ended.status == 7
         assert ended.json["error"]["code"] == "file-host.unreachable"
         assert not it.leftovers()
-        it.sim.swap(it.sim.scenario.model_copy(update={"outages": ()}))
+        it.change(outages=[])
         await it.report()
         it.check_stored(3)
         assert len(it.sim.stats.posts) == 3

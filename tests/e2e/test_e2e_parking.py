@@ -37,9 +37,7 @@ async def test_options_come_from_the_environment_too(stage):
 
 
 async def test_fail_fast_parks_the_rest(stage):
-    async with stage(
-        duration=60, faults=[{"on": "create", "do": "status", "code": 400, "match": {"nth": 3}}]
-    ) as it:
+    async with stage(duration=60, faults=[{"on": "create", "do": "status", "code": 400, "match": {"nth": 3}}]) as it:
         it.job(months=5)
         report = await it.report("job.yaml", "--fail-fast", status=1)
         assert report["counts"]["failed"] == 1

@@ -55,13 +55,13 @@ async def test_a_download_is_let_go_of_at_once_and_leaves_nothing_behind(stage):
             assert (await running.ended()).status == 3
         assert not it.leftovers()
         assert not it.data_files()
-        it.sim.swap(it.sim.scenario.model_copy(update={"download_rate": None}))
+        it.change(download_rate=None)
         await it.report()
         it.check_stored(1)
         assert len(it.sim.stats.posts) == 1
 
 
-@pytest.mark.parametrize(("number", "status"), PARKING)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 3), (signal.SIGINT, 130)])
 async def test_a_second_signal_ends_it_at_once(stage, number, status):
     async with stage(faults=[{"on": "create", "do": "hang", "created": True}]) as it:
         it.job(months=1)
@@ -72,7 +72,7 @@ async def test_a_second_signal_ends_it_at_once(stage, number, status):
         running.send(number)
         async with asyncio.timeout(2):
             assert (await running.ended()).status == status
-        it.sim.swap(it.sim.scenario.model_copy(update={"faults": ()}))
+        it.change(faults=[])
         report = await it.report()
         assert report["api"]["possible_duplicates"] == 1
         it.check_stored(1)
@@ -93,7 +93,7 @@ async def test_a_signal_in_the_first_moment_costs_nothing(stage):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handlers are looked up in /proc")
-@pytest.mark.parametrize(("number", "status"), PARKING)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 3), (signal.SIGINT, 130)])
 async def test_a_signal_while_the_program_still_loads_parks_it(stage, number, status):
     async with stage() as it:
         it.job(months=2)
@@ -114,9 +114,7 @@ async def test_a_signal_while_the_program_still_loads_parks_it(stage, number, st
 async def test_nohup_is_respected(stage):
     async with stage(duration=0.5) as it:
         it.job(months=1)
-        running = await it.start(
-            "run", "job.yaml", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        )
+        running = await it.start("run", "job.yaml", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         await it.until(lambda: it.sim.stats.posts)
         running.send(signal.SIGHUP)
         assert (await running.ended()).status == 0

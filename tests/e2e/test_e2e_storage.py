@@ -1,0 +1,109 @@
+"""A storage that refuses: exit 6, what was stored stays, and the next run goes on when it is mended."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+
+async def refused(it, *arguments, **more):
+    ended = await it.run("run", "job.yaml", "--json", *arguments, **more)
+    assert ended.status == 6, str(ended)
+    assert "Traceback" not in ended.err
+    assert "hint: " in ended.err
+    return ended
+
+
+@pytest.mark.parametrize("where", ["output", "folder", "state"])
+async def test_a_file_in_the_way_of_a_folder(stage, where):
+    async with stage() as it:
+        it.job(months=2, teams=("support",))
+        way = {"output": it.exports, "folder": it.exports / "support", "state": it.state}[where]
+        way.parent.mkdir(exist_ok=True)
+        way.write_text("mine")
+        ended = await refused(it)
+        assert way.name in ended.err
+        assert way.read_text() == "mine"
+        way.unlink()
+        await it.report()
+        it.check_stored(2)
+        assert len(it.sim.stats.posts) == 2
+
+
+@pytest.mark.parametrize("where", ["folder", "file"])
+async def test_a_symlink_in_the_way_is_not_followed(stage, where):
+    async with stage() as it:
+        it.job(months=1, teams=("support",))
+        elsewhere = it.folder / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "precious").write_text("mine")
+        way = it.exports / "support" / ("2020-01.json" if where == "file" else "")
+        way.parent.mkdir(parents=True)
+        way.symlink_to(elsewhere / "precious" if where == "file" else elsewhere)
+        ended = await refused(it)
+        assert "symbolic link" in ended.err
+        assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+        assert (elsewhere / "precious").read_text() == "mine"
+        way.unlink()
+        await it.report()
+        it.check_stored(1)
+        assert len(it.sim.stats.posts) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+async def test_a_read_only_folder(stage):
+    async with stage() as it:
+        it.job(months=1)
+        it.exports.mkdir(mode=0o500)
+        await refused(it)
+        assert not it.requests()
+        it.exports.chmod(0o700)
+        await it.report()
+        it.check_stored(1)
+
+
+async def test_a_file_size_limit_is_a_full_disk(stage):
+    async with stage(rows=20_000) as it:
+        it.job(months=1)
+        most = 4 * 1024 * 1024
+        ended = await refused(it, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        assert ended.json["outcome"] == "storage"
+        assert ended.json["counts"]["pending"] == 1
+        assert not it.data_files()
+        await it.report()
+        it.check_stored(1)
+        assert len(it.sim.stats.posts) == 1, "the report is still there"
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 12 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root on Linux mounts a tmpfs")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+async def test_a_full_disk_keeps_what_was_stored(stage, tiny_disk):
+    async with stage(rows=1000) as it:
+        ballast = tiny_disk / "ballast"
+        ballast.write_bytes(bytes(9 * 1024 * 1024))
+        it.job(months=8, limits={"downloads": 1}, output={"to": str(tiny_disk / "exports")})
+        ended = await refused(it)
+        counts = ended.json["counts"]
+        assert 0 < counts["stored"] < 8
+        assert counts["pending"] == 8 - counts["stored"]
+        assert "full" in ended.err or "space" in ended.err
+        await refused(it)
+        ballast.unlink()
+        await it.report()
+        verified = await it.run("verify", "job.yaml", "--json")
+        assert verified.json["counts"] == {"equal": 8, "wrong": 0, "missing": 0}
+        assert len(it.sim.stats.posts) == 8

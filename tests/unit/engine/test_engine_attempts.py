@@ -1,0 +1,78 @@
+"""Single attempts: what holds between the decision and the wire."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from fakes import Contents, FileHost, LoopClock, Service, Told, make_export, make_policy
+
+from orchestrator.api.account import MemoryAccount
+from orchestrator.engine.attempts import Attempts
+from orchestrator.engine.ports import Accepted, Throttled
+from orchestrator.engine.spending import Spending
+from orchestrator.engine.states import Intended, Planned, apply
+from orchestrator.engine.step import Asked, Live, NotPosted, Posted
+from orchestrator.storage.memory import MemoryStorage
+
+pytestmark = pytest.mark.looptime
+
+
+class Desk:
+    def __init__(self):
+        self.clock = LoopClock()
+        self.service = Service(self.clock)
+        self.parked = False
+        policy, observer = make_policy(), Told()
+        self.spending = Spending(policy, observer, ())
+        self.attempts = Attempts(
+            api=self.service,
+            files=FileHost(self.service),
+            storage=MemoryStorage(),
+            contents=Contents(),
+            account=MemoryAccount(),
+            clock=self.clock,
+            observer=observer,
+            policy=policy,
+            spending=self.spending,
+            random=random.Random(0),
+            halt=lambda error: None,
+            park=lambda reason: None,
+            parked=lambda: self.parked,
+        )
+        export = make_export(0)
+        self.ref = (export.key, 0)
+        planned = Planned(export.key, 0.0, path=export.path, window=(0, 1), requests=export.parts)
+        self.record = apply(apply(None, planned), Intended(export.key, 0.0, n=1))
+
+    async def create(self):
+        self.spending.rate.reserve(self.clock.now())
+        return await self.attempts.create(self.ref, self.record, Live())
+
+    async def poll(self):
+        self.spending.rate.reserve(self.clock.now())
+        return await self.attempts.poll("report-0000", self.record, Live())
+
+
+async def test_a_request_goes_out_and_is_counted():
+    desk = Desk()
+    assert await desk.create() == Posted(Accepted("report-0000", "Processing"))
+    assert isinstance(await desk.poll(), Asked)
+    assert (desk.attempts.posts, desk.attempts.polls) == ({desk.ref[0]: 1}, {desk.ref[0]: 1})
+
+
+async def test_nothing_is_sent_through_a_gate_that_closed_after_the_decision():
+    desk = Desk()
+    desk.spending.rate.close(desk.clock.now() + 10)
+    assert isinstance(await desk.create(), NotPosted)
+    fact = await desk.poll()
+    assert isinstance(fact.answer, Throttled)
+    assert desk.service.requests == []
+    assert desk.spending.rate._reserved == 0
+
+
+async def test_no_post_is_sent_once_the_run_parks():
+    desk = Desk()
+    desk.parked = True
+    assert isinstance(await desk.create(), NotPosted)
+    assert desk.service.posts_sent == 0

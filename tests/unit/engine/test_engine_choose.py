@@ -1,0 +1,82 @@
+"""The next action out of all wants, the budgets and the time."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from orchestrator.engine.choose import Budgets, Go, Wait, Wants, choose
+from orchestrator.engine.ports import SignedUrl
+from orchestrator.engine.step import Create, Fetch, Place, Poll
+
+FREE = -math.inf
+URL = SignedUrl("https://files.test/1")
+A, B, C, D = (("a", 0), ("b", 0), ("c", 0), ("d", 0))
+
+
+def budgets(**changes):
+    return Budgets(**{"request_at": FREE, "create_at": FREE, "fetch_at": FREE, "poll_first": True, **changes})
+
+
+def wants(**parts):
+    made = Wants()
+    for name, these in parts.items():
+        made.put((name, 0), these)
+    return made
+
+
+EVERYTHING = {
+    "a": (Create(0.0),),
+    "b": (Poll(0.0, "r1"),),
+    "c": (Fetch(0.0, "r2", URL),),
+    "d": (Place(0.0),),
+}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "given", "ref"),
+    [
+        ("", {}, D),
+        ("d", {}, C),
+        ("cd", {}, B),
+        ("cd", {"poll_first": False}, A),
+        ("d", {"fetch_at": 50.0}, B),
+        ("cd", {"create_at": math.inf, "poll_first": False}, B),
+    ],
+)
+def test_the_order_of_what_is_due(left_out, given, ref):
+    parts = {name: these for name, these in EVERYTHING.items() if name not in left_out}
+    choice = choose(wants(**parts), budgets(**given), 10.0)
+    assert isinstance(choice, Go)
+    assert choice.ref == ref
+
+
+@pytest.mark.parametrize(
+    ("parts", "given", "until"),
+    [
+        ({}, {}, math.inf),
+        ({"a": (Create(30.0),)}, {}, 30.0),
+        ({"a": (Create(0.0),)}, {"request_at": 25.0}, 25.0),
+        ({"a": (Create(0.0),)}, {"create_at": math.inf}, math.inf),
+        ({"a": (Create(30.0),), "b": (Poll(20.0, "r"),)}, {}, 20.0),
+        ({"c": (Fetch(0.0, "r", URL),), "b": (Poll(20.0, "r"),)}, {"fetch_at": math.inf}, 20.0),
+    ],
+)
+def test_when_to_look_again(parts, given, until):
+    assert choose(wants(**parts), budgets(**given), 10.0) == Wait(until)
+
+
+def test_the_earliest_of_a_kind_goes_first():
+    made = wants(a=(Poll(5.0, "late"),), b=(Poll(3.0, "early"),))
+    assert choose(made, budgets(), 10.0) == Go(B, Poll(3.0, "early"))
+
+
+def test_only_what_a_part_wanted_last_counts():
+    made = wants(a=(Poll(1.0, "r1"), Poll(2.0, "r2")), b=(Poll(7.0, "r3"),))
+    made.put(A, (Poll(8.0, "r1"),))
+    assert made.first(Poll) == (B, Poll(7.0, "r3"))
+    made.put(B, ())
+    assert made.first(Poll) == (A, Poll(8.0, "r1"))
+    made.put(A, ())
+    assert made.first(Poll) is None

@@ -1,0 +1,90 @@
+"""When the next request may go: never more in a second than the limit, never inside the gate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.engine.rate import Rate
+
+EPSILON = 1e-6
+
+
+def is_held(times, limit):
+    most, span = max(1, math.floor(limit)), max(1.0, 1 / limit)
+    return all(after - before >= span - EPSILON for before, after in zip(times, times[most:], strict=False))
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(5, 20), (1, 20), (0.5, 60), (2, 20)])
+def test_a_steady_stream_uses_the_limit(limit, seconds):
+    rate, now, sent = Rate(limit), 1000.0, []
+    while (now := max(now, rate.next_at())) < 1000 + seconds:
+        rate.reserve(now)
+        rate.sent(now)
+        sent.append(now)
+    assert len(sent) == pytest.approx(limit * seconds, rel=0.1)
+    assert is_held(sent, limit)
+
+
+@given(
+    st.sampled_from([0.2, 0.5, 1, 1.5, 2, 2.5, 5, 7.3, 20]),
+    st.lists(
+        st.tuples(
+            st.floats(0, 2),  # how late the loop looks
+            st.floats(0, 3),  # how long the intent takes
+            st.sampled_from(["send", "send", "send", "release", "gate"]),
+        ),
+        max_size=60,
+    ),
+)
+def test_no_second_holds_more_than_the_limit(limit, story):
+    rate = Rate(limit)
+    now, sent, gates, under_way = 1000.0, [], [], []
+
+    def send_until(until):
+        for at in sorted(at for at in under_way if at <= until):
+            under_way.remove(at)
+            rate.sent(at)
+            sent.append(at)
+
+    for late, takes, what in story:
+        at = rate.next_at()
+        if math.isinf(at):  # only an answer can free a place
+            now = min(under_way)
+            send_until(now)
+            at = rate.next_at()
+        now = max(now, at) + late
+        send_until(now)
+        now = max(now, rate.next_at() if math.isfinite(rate.next_at()) else now)
+        if rate.next_at() > now:
+            continue
+        assert all(now >= gate for gate in gates)
+        rate.reserve(now)
+        if what == "release":
+            rate.release()
+        else:
+            under_way.append(now + takes)
+        if what == "gate":
+            gates.append(now + 10)
+            rate.close(now + 10)
+    send_until(math.inf)
+    assert is_held(sent, limit)
+
+
+def test_a_gate_is_never_opened_early():
+    rate = Rate(5)
+    rate.close(500)
+    rate.close(400)
+    assert rate.next_at() == 500
+
+
+def test_a_request_that_was_not_sent_takes_no_place():
+    rate = Rate(2)
+    for _ in range(2):
+        rate.reserve(100.0)
+    assert rate.next_at() == math.inf
+    rate.release()
+    assert rate.next_at() < math.inf

@@ -1,0 +1,124 @@
+"""Places among the unfinished exports, ghosts, and what an outage does to the budgets."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from fakes import Told, make_policy
+
+from orchestrator.engine.events import OutageBegan, OutageEnded
+from orchestrator.engine.spending import Spending
+from orchestrator.engine.states import Cause, Part, Report, State
+
+NOW = 1000.0
+
+
+def spending(durations=(), **changes):
+    return Spending(make_policy(**{"unfinished": 2, **changes}), Told(), durations)
+
+
+def part(state, *, live=0, stuck=0, ghosts=(), intended_at=None):
+    reports = [Report(f"r{n}", NOW) for n in range(live)]
+    reports += [Report(f"s{n}", NOW, cause=Cause.STUCK) for n in range(stuck)]
+    return Part(0, {}, state=state, reports=tuple(reports), ghosts=ghosts, intended_at=intended_at)
+
+
+WAITING = part(State.WAITING)
+
+
+@pytest.mark.parametrize(
+    ("held", "free"),
+    [
+        (part(State.WAITING), 2),
+        (part(State.CREATING), 1),
+        (part(State.GENERATING, live=1), 1),
+        (part(State.GENERATING, live=2), 0),
+        (part(State.WAITING, stuck=1), 2),
+        (part(State.READY, live=1), 2),
+        (part(State.STORED, live=1), 2),
+        (part(State.WAITING, ghosts=(NOW,)), 1),
+    ],
+)
+def test_who_holds_a_place(held, free):
+    made = spending()
+    made.changed(None, held, NOW)
+    for _ in range(free):
+        assert made.budgets(NOW).create_at == -math.inf
+        made.starting += 1
+    assert made.budgets(NOW).create_at > NOW
+
+
+def test_a_place_is_given_back():
+    made = spending(unfinished=1)
+    generating = part(State.GENERATING, live=1)
+    made.changed(WAITING, generating, NOW)
+    assert made.budgets(NOW).create_at == math.inf
+    made.changed(generating, part(State.READY, live=1), NOW)
+    assert made.budgets(NOW).create_at == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("durations", "ends"),
+    [
+        ((), 30.0),  # three polls' time
+        ((5.0,) * 4, 30.0),
+        ((5.0,) * 100, 5.0),
+        ((5.0,) * 94 + (50.0,) * 6, 50.0),
+        ((5.0,) * 96 + (50.0,) * 4, 5.0),
+    ],
+)
+def test_a_ghost_ends_by_time(durations, ends):
+    made = spending(durations, unfinished=1)
+    made.changed(WAITING, part(State.WAITING, ghosts=(NOW,)), NOW)
+    assert made.budgets(NOW).create_at == NOW + ends
+    assert made.budgets(NOW + ends).create_at == -math.inf
+
+
+def test_a_ghost_of_another_clock_does_not_hold_its_place_for_a_day():
+    made = spending(unfinished=1)
+    made.changed(None, part(State.WAITING, ghosts=(NOW + 86_400,)), NOW)
+    assert made.budgets(NOW).create_at == NOW + 30
+
+
+@pytest.mark.parametrize(
+    "left",
+    [part(State.GENERATING, live=1), part(State.CREATING, intended_at=NOW), part(State.FAILED, ghosts=(NOW,))],
+)
+def test_what_the_run_has_no_work_with_holds_a_place_for_a_while(left):
+    made = spending(unfinished=1)
+    made.left(left, NOW)
+    assert made.budgets(NOW).create_at == NOW + 30
+
+
+def test_a_host_that_is_down_is_probed_by_one_request_at_a_time():
+    made = spending()
+    for _ in range(3):
+        made.badly("api", None, NOW, "502")
+    assert made.budgets(NOW).request_at == NOW + 10
+    assert made.budgets(NOW).poll_first
+    made.asking = 1
+    assert made.budgets(NOW).request_at == math.inf
+    assert made.gives_up_at("api") == NOW + 900
+    made.well("api", NOW + 60)
+    assert made.gives_up_at("api") == math.inf
+    assert made.budgets(NOW + 60).request_at < NOW + 60
+    assert [type(told) for told in made._observer.all] == [OutageBegan, OutageEnded]
+
+
+def test_one_host_says_nothing_of_the_other():
+    made = spending()
+    for _ in range(3):
+        made.badly("files", None, NOW, "502")
+    assert made.budgets(NOW).fetch_at == NOW + 10
+    assert made.budgets(NOW).request_at < NOW
+    assert made.errors == 0
+
+
+def test_downloads_have_places_and_a_gate_of_their_own():
+    made = spending(downloads=1)
+    made.close_files(NOW + 20)
+    made.close_files(NOW + 10)
+    assert made.budgets(NOW).fetch_at == NOW + 20
+    made.downloading = 1
+    assert made.budgets(NOW + 30).fetch_at == math.inf
