@@ -6,7 +6,6 @@ Everything heavy is imported by the command that needs it, when it runs: `--help
 from __future__ import annotations
 
 import sys
-import traceback
 from typing import NoReturn
 
 import rich_click as click
@@ -85,17 +84,8 @@ def _run(arguments: list[str]) -> int:
             say.errors_document(error)
         return exits.of_error(error)
     except Exception as bug:  # noqa: BLE001  the last resort: every other error has been declared
-        _report_bug(bug)
+        say.bug(bug)
         return exits.BUG
-
-
-def _report_bug(bug: Exception) -> None:
-    trace = "".join(traceback.format_exception(bug))
-    say.people(
-        f"{trace}\nerror: this is a bug in orchestrator {__version__} [bug]\n"
-        "  hint: Nothing that was stored is lost, and the run can be resumed: run the same command again.\n"
-        "        Please report it, with the lines above, in the issue tracker of the project you installed this from."
-    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import json
 import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
 from orchestrator.errors import JobError, OrchestratorError, Problem
+from orchestrator.version import __version__
 
 WIDTH = 100
 
@@ -66,6 +68,16 @@ def errors_document(error: OrchestratorError) -> None:
     """The same as the `orchestrator.error/1` document."""
     problems = error.problems if isinstance(error, JobError) else (_as_problem(error),)
     document({"schema": "orchestrator.error/1", "errors": [problem.as_json() for problem in problems]})
+
+
+def bug(error: BaseException) -> None:
+    """An error of our own: the trace, without any values, and what to do about it."""
+    trace = "".join(traceback.format_exception(error))
+    people(
+        f"{trace}\nerror: this is a bug in orchestrator {__version__} [bug]\n"
+        "  hint: Nothing that was stored is lost, and the run can be resumed: run the same command again.\n"
+        "        Please report it, with the lines above, in the issue tracker of the project you installed this from."
+    )
 
 
 def table(rows: Iterable[tuple[str, ...]], indent: str = "") -> list[str]:

@@ -19,7 +19,7 @@ import anyio
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
 from orchestrator.api.network import Network
-from orchestrator.cli import logs, options, wiring
+from orchestrator.cli import logs, options, say, wiring
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.events import Told
@@ -116,6 +116,8 @@ class Session:
                 with anyio.CancelScope(shield=True):
                     await journal.close()
         self._tell_end(report)
+        if runner.bug is not None:
+            say.bug(runner.bug)
         return report
 
     @contextlib.asynccontextmanager

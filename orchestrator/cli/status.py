@@ -64,7 +64,9 @@ def _document(
             "planned": len(exports),
             **{state: counts[state] for state in ("stored", "failed", "pending", "new")},
         },
-        "possible_duplicates": sum(part.duplicates for record in records.values() for part in record.parts),
+        "possible_duplicates": sum(
+            part.duplicates if active else part.doubtful for record in records.values() for part in record.parts
+        ),
         "last_run": None
         if last_run is None
         else {

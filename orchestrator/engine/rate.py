@@ -18,9 +18,9 @@ class Rate:
 
     def __init__(self, per_second: float) -> None:
         self._interval = 1 / per_second
-        # One request in so many seconds, where the limit is below one a second.
-        self._span = max(1.0, self._interval)
         self._most = max(1, math.floor(per_second))
+        # A second, or a little more or less of it where the limit is no whole number.
+        self._span = self._most / per_second
         self._recent: deque[float] = deque(maxlen=self._most)
         self._reserved = 0
         self._paced = 0.0

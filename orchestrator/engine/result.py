@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from orchestrator.engine.manifest import rfc3339
 from orchestrator.engine.plan import Action, Item
-from orchestrator.engine.states import Part, Record, State
+from orchestrator.engine.states import Record, State
 from orchestrator.errors import OrchestratorError
 
 SCHEMA = "orchestrator.run/1"
@@ -66,7 +66,7 @@ def build(
             "throttled": figures.throttled,
             "errors": figures.errors,
             # Not the run's own figure: whichever run left one, somebody has to look after it.
-            "possible_duplicates": sum(_duplicates(part) for record in records.values() for part in record.parts),
+            "possible_duplicates": sum(part.doubtful for record in records.values() for part in record.parts),
         },
         "bytes": sum(export["bytes"] for export in stored),
         "rows": sum(export["rows"] or 0 for export in stored),
@@ -114,7 +114,7 @@ def _export(item: Item, record: Record | None, state: str, figures: Figures) -> 
         "partial": any(file.partial for file in files),
         "attempts": figures.posts_of.get(item.key, 0),
         "polls": figures.polls_of.get(item.key, 0),
-        "possible_duplicates": sum(_duplicates(part) for part in parts),
+        "possible_duplicates": sum(part.doubtful for part in parts),
         "timings": {
             name: rfc3339(moments[-1])
             if (moments := [at for part in parts if (at := getattr(part, name)) is not None])
@@ -125,8 +125,3 @@ def _export(item: Item, record: Record | None, state: str, figures: Figures) -> 
         if state != "failed" or failure is None
         else {"code": failure.code, "message": failure.message, "hint": failure.hint},
     }
-
-
-def _duplicates(part: Part) -> int:
-    """An intent that is open when no run is at it any more is as ambiguous as one whose answer was lost."""
-    return part.duplicates + (part.state is State.CREATING)

@@ -134,7 +134,8 @@ class Runner:
         self._parking: str | None = None
         self._error: OrchestratorError | None = None
         self._leased = True
-        self._bug: BaseException | None = None
+        self.bug: BaseException | None = None
+        """An error of this program that an attempt ran into; the report's outcome is `bug` then."""
         self._manifest_stale = False
 
     # ---------------------------------------------------------------------------------------------------- the run
@@ -153,7 +154,7 @@ class Runner:
 
         `park_at` is when the run parks by itself, seconds since the epoch. `manifest_stale`: the manifest does not tell
         all of `records`. Raises nothing for what the service, the network or the storage do: the report's
-        `outcome` and `error` tell it. A bug of ours is raised when everything under way has been brought home.
+        `outcome` and `error` tell it, and `bug` has an error of ours that an attempt ran into.
         """
         started_at = self._started_at = self._clock.now()
         self._job = job
@@ -182,6 +183,7 @@ class Runner:
             RunStarted(started_at, job, run_id, len(todo), len(items) - len(todo), limits.unfinished, limits.downloads)
         )
         try:
+            await self._relabel(items)
             await self._enter(todo)
             self._respect_pause()
             async with anyio.create_task_group() as tasks:
@@ -191,10 +193,7 @@ class Runner:
                 tasks.cancel_scope.cancel()
         except OrchestratorError as error:
             self.halt(error)
-        report = await self._wind_up(job, run_id, items, started_at)
-        if self._bug is not None:
-            raise self._bug
-        return report
+        return await self._wind_up(job, run_id, items, started_at)
 
     def park(self, reason: str) -> None:
         """Starts nothing new from now on; `reason` is told to people. The first one counts."""
@@ -218,11 +217,25 @@ class Runner:
 
     # ---------------------------------------------------------------------------------------------------- entering
 
+    async def _relabel(self, items: Sequence[Item]) -> None:
+        """Stored exports whose labels have changed although their path has not."""
+        now = self._clock.now()
+        events = [
+            Planned(item.key, now, coordinates=dict(item.coordinates), path=item.path)
+            for item in items
+            if item.action is Action.SKIP and self._records[item.key].coordinates != dict(item.coordinates)
+        ]
+        if events:
+            await self._write(events)
+            self._manifest_stale = True
+
     async def _enter(self, todo: Sequence[Item]) -> None:
         """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
         lost = await self._move([item for item in todo if item.source is not None])
         work = [item for item in todo if item.action is not Action.MOVE or item in lost]
         await self._begin(work)
+        if self._parking is not None:
+            return
         keys = {item.key for item in work}
         parts = [(key, part) for key, record in self._records.items() for part in record.parts]
         for key, part in parts:
@@ -250,6 +263,8 @@ class Runner:
             if len(events) >= BATCH:
                 await self._write(events)
                 events = []
+                if self._parking is not None:
+                    return
         if events:
             await self._write(events)
 
@@ -374,8 +389,8 @@ class Runner:
             yield
         except OrchestratorError as error:
             self.halt(error)
-        except Exception as bug:  # noqa: BLE001  a bug must not take down what is under way; `run` raises it in the end
-            self._bug = self._bug or bug
+        except Exception as bug:  # noqa: BLE001  a bug must not take down what is under way; it is told in the end
+            self.bug = self.bug or bug
             self.park("an error of this program")
 
     async def _attempt(self, ref: Ref, want: Want) -> None:
@@ -504,7 +519,7 @@ class Runner:
         return report
 
     def _outcome(self, counts: Mapping[str, int]) -> result.Outcome:
-        if self._bug is not None:
+        if self.bug is not None:
             return "bug"
         if self._error is not None:
             return next(outcome for kind, outcome in _OUTCOMES if isinstance(self._error, kind))

@@ -142,6 +142,11 @@ class Part:
         return next((r for r in self.reports if r.id == report_id), None)
 
     @property
+    def doubtful(self) -> int:
+        """`duplicates` when no run is at work: an intent that is open then is as ambiguous as one whose answer was lost."""
+        return self.duplicates + (self.state is State.CREATING)
+
+    @property
     def live(self) -> tuple[Report, ...]:
         """Reports that may still complete (stuck ones not counted)."""
         return tuple(r for r in self.reports if r.live)

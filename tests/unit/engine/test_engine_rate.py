@@ -14,11 +14,12 @@ EPSILON = 1e-6
 
 
 def is_held(times, limit):
-    most, span = max(1, math.floor(limit)), max(1.0, 1 / limit)
+    most = max(1, math.floor(limit))
+    span = most / limit  # a second, for a whole number
     return all(after - before >= span - EPSILON for before, after in zip(times, times[most:], strict=False))
 
 
-@pytest.mark.parametrize(("limit", "seconds"), [(5, 20), (1, 20), (0.5, 60), (2, 20)])
+@pytest.mark.parametrize(("limit", "seconds"), [(5, 20), (1, 20), (0.5, 60), (2, 20), (1.5, 20), (2.5, 20)])
 def test_a_steady_stream_uses_the_limit(limit, seconds):
     rate, now, sent = Rate(limit), 1000.0, []
     while (now := max(now, rate.next_at())) < 1000 + seconds:
