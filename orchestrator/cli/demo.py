@@ -40,7 +40,7 @@ def demo(folder: str) -> int:
     ):
         # The key holds the base URL, whose port is another one each time: what an earlier demo stored is made anew.
         ask = options.Ask(sets=(f"api.base_url={url}", f"output.to={root}"))
-        report = execute(str(job), ask, options.Talk())
+        report = execute(str(job), ask, options.Talk(heartbeat=2.0))
         status = exits.of_report(report, interrupted=SIGNALS.interrupted)
         if status != exits.OK:
             return status

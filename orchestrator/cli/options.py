@@ -39,6 +39,8 @@ class Talk:
     no_progress: bool = False
     quiet: bool = False
     verbose: bool = False
+    heartbeat: float = 30.0
+    """Seconds between two lines of progress where nobody watches."""
 
 
 _SELECTING = (

@@ -183,7 +183,7 @@ class Session:
             self._progress, stream = live, live.stream
             observers.append(live)
         elif kind == "plain":
-            plain = PlainProgress(sys.stderr, self._clock.now)
+            plain = PlainProgress(sys.stderr, self._clock.now, every=talk.heartbeat)
             self._progress = plain
             observers.append(plain)
         level = logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO

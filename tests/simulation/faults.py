@@ -91,6 +91,7 @@ BETWEEN = {
     "swapped": "two exports swap their paths",
     "other question": "the job file asks another question at the same path",
     "dropped": "the job no longer names an export",
+    "all again": "a run with --only all",
 }
 SHAPE = {
     "no etag": "the file host gives no validator: nothing can be resumed",
