@@ -13,14 +13,14 @@ class MemoryAccount:
     """An `Account` that lives as long as its process."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._until: dict[str, float] = {}
         self._durations: deque[float] = deque(maxlen=REMEMBERED)
 
-    async def paused_until(self) -> float:
-        return self._until
+    async def paused_until(self, host: str = "api") -> float:
+        return self._until.get(host, 0.0)
 
-    async def pause(self, until: float) -> None:
-        self._until = max(self._until, until)
+    async def pause(self, until: float, host: str = "api") -> None:
+        self._until[host] = max(self._until.get(host, 0.0), until)
 
     async def durations(self) -> tuple[float, ...]:
         return tuple(self._durations)

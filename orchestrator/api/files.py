@@ -251,7 +251,7 @@ def _whole_length(response: aiohttp.ClientResponse, clock: Clock) -> int | None:
         )
     if 400 <= status < 500 and status not in (*_TRY_LATER, 416):
         raise FileRefused(status)
-    wait = retry_after(headers, clock.now()) if status in (429, 503) else None
+    wait = retry_after(headers, clock.now())
     raise FileBroken(f"the file host answered {status}", wait=wait, reached=True)
 
 

@@ -131,8 +131,9 @@ def _refusal(
         target = _without_query(header(headers, "location"), secret)
         return Broken(f"the API redirects ({status}) to {target}, which is not followed", trusted=False)
     if status in (404, 405):
-        return Broken(f"the API answered {told}. Does `api.base_url` name Loop's API?")
-    return Broken(f"the API answered {told}")
+        wait, hint = retry_after(headers, now), "Does `api.base_url` name Loop's API?"
+        return Broken(f"the API answered {told}. {hint}", wait=wait, absent=True)
+    return Broken(f"the API answered {told}", wait=retry_after(headers, now))
 
 
 def _readable_id(value: Any) -> str | None:

@@ -19,7 +19,7 @@ FOLDER = "demo"
 
 
 @click.command()
-@click.option("--dir", "folder", default=FOLDER, show_default=True, help="Where the files go.")
+@options.option("--dir", "folder", default=FOLDER, show_default=True, help="Where the files go.")
 def demo(folder: str) -> int:
     """Run a whole backfill against a simulated service. No account is needed."""
     from orchestrator.cli.run import execute

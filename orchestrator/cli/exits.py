@@ -52,10 +52,15 @@ _WRONG_CODES = frozenset({"journal.newer", "storage.manifest-newer"})
 """State that a newer version wrote: it is this program that is wrong for it, not the storage."""
 
 
+def outcome_of(status: int) -> Any:
+    """The outcome that a status stands for."""
+    return next(outcome for outcome, stands in _OUTCOMES.items() if stands == status)
+
+
 def of_report(report: dict[str, Any], *, interrupted: bool) -> int:
     """The status of a run that ended with `report`; `interrupted` by Ctrl-C."""
     outcome = report["outcome"]
-    if interrupted and outcome not in ("succeeded", "failed", "bug"):
+    if interrupted and outcome != "bug" and report["counts"]["pending"]:
         return INTERRUPTED
     return _OUTCOMES[outcome]
 

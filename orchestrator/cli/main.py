@@ -5,18 +5,18 @@ Everything heavy is imported by the command that needs it, when it runs: `--help
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
-from typing import NoReturn
 
 import rich_click as click
 
-from orchestrator.cli import exits, say
+from orchestrator.cli import exits, options, say
 from orchestrator.cli.demo import demo
 from orchestrator.cli.init import init
 from orchestrator.cli.plan import plan
 from orchestrator.cli.run import run
 from orchestrator.cli.schema import schema
-from orchestrator.cli.signals import SIGNALS
 from orchestrator.cli.simulate import simulate
 from orchestrator.cli.status import status
 from orchestrator.cli.validate import validate
@@ -24,12 +24,8 @@ from orchestrator.cli.verify import verify
 from orchestrator.errors import OrchestratorError
 from orchestrator.version import __version__
 
-PARKING = frozenset({"run", "demo"})
-"""Commands that a signal parks; any other it just ends."""
-PLATFORMS = ("linux", "darwin")
-
 CONTEXT = {
-    "auto_envvar_prefix": "ORCHESTRATOR",
+    "auto_envvar_prefix": options.PREFIX,
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
@@ -40,7 +36,8 @@ CONTEXT = {
 def cli() -> None:
     """Bulk exports from Loop: one YAML job file in, verified files and a manifest out.
 
-    Begin with `orchestrator demo` (no account needed), then `orchestrator init`.
+    Begin with `orchestrator demo` (no account needed), then `orchestrator init`. Every option can be set in the
+    environment as well, as ORCHESTRATOR_COMMAND_OPTION: ORCHESTRATOR_RUN_DEADLINE=50m.
     """
 
 
@@ -48,26 +45,21 @@ for _command in (init, validate, plan, run, status, verify, simulate, demo, sche
     cli.add_command(_command)
 
 
-def main() -> NoReturn:
-    """The console script. Ends the process with the status of `exits`."""
-    arguments = sys.argv[1:]
-    if PARKING.intersection(arguments[:1]):
-        SIGNALS.install()
+def run_program(arguments: list[str]) -> int:
+    """Runs a command line and gives its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a label may hold letters that the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     status = _run(arguments)
     for stream in (sys.stdout, sys.stderr):
-        with say.writing_to(stream):
+        with contextlib.suppress(OSError), say.writing_to(stream):
             stream.flush()
-    sys.exit(status)
+    return status
 
 
 def _run(arguments: list[str]) -> int:
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments or options.json_by_environment(arguments[:1])
     try:
-        if not sys.platform.startswith(PLATFORMS):
-            say.people(
-                f"error: orchestrator runs on Linux and macOS, not on {sys.platform}\n  hint: on Windows use WSL."
-            )
-            return exits.WRONG
         done = cli.main(arguments, prog_name="orchestrator", standalone_mode=False)
         return done if isinstance(done, int) else exits.OK
     except click.ClickException as error:
@@ -86,7 +78,3 @@ def _run(arguments: list[str]) -> int:
     except Exception as bug:  # noqa: BLE001  the last resort: every other error has been declared
         say.bug(bug)
         return exits.BUG
-
-
-if __name__ == "__main__":
-    main()

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import rich_click as click
 
+F = TypeVar("F", bound=Callable[..., Any])
+PREFIX = "ORCHESTRATOR"
+
+
+class Option(click.RichOption):
+    """An option whose variable is named after the option, `ORCHESTRATOR_<COMMAND>_<OPTION>`, not after a parameter."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        name = max(self.opts, key=len).removeprefix("--").replace("-", "_").upper()
+        return os.environ.get(f"{ctx.auto_envvar_prefix}_{name}") or None
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Of a repeatable option the variable holds several values as a shell would: blanks between them, or quotes."""
+        value = self.resolve_envvar_value(ctx)
+        if value is None or not self.multiple:
+            return value
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise click.BadParameter(f"its variable can't be read: {error}", ctx, self) from None
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """`click.option`, with our variables."""
+    return click.option(*names, cls=Option, **settings)
+
+
+def json_by_environment(command: Sequence[str]) -> bool:
+    """Whether the environment asks this command for JSON; known before the command line is read."""
+    value = os.environ.get(f"{PREFIX}_{command[0].upper()}_JSON", "") if command else ""
+    return value.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+
+
 JOB = click.argument("job", metavar="JOB", type=click.Path())
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
+AS_JSON = option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
 Only = Literal["missing", "failed", "all"]
 
 
@@ -24,7 +59,8 @@ class Ask:
     sets: Sequence[str] = ()
     state: str | None = None
     max_exports: int = 1_000_000
-    only: Only = "missing"
+    only: Only | None = None
+    """None: the command's own default."""
 
     @property
     def selects_some(self) -> bool:
@@ -43,23 +79,25 @@ class Talk:
     """Seconds between two lines of progress where nobody watches."""
 
 
+ONLY_HELP = (
+    "missing: all that is not stored (the default); failed: those that failed before, also what the service refused; "
+    "all: stored ones too, replaced when the new file is verified."
+)
 _SELECTING = (
-    click.option(
+    option(
         "--select",
         "selects",
         multiple=True,
         metavar="AXIS=PATTERN",
         help="Only these exports: a label, a glob, a list a,b or a range of windows; != excludes. Repeatable.",
     ),
-    click.option("--from", "first", metavar="WINDOW", help="Only windows from this one on."),
-    click.option("--to", "last", metavar="WINDOW", help="Only windows up to this one."),
-    click.option(
+    option("--from", "first", metavar="WINDOW", help="Only windows from this one on."),
+    option("--to", "last", metavar="WINDOW", help="Only windows up to this one."),
+    option(
         "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Override a key of the job file. Repeatable."
     ),
-    click.option(
-        "--state", metavar="DIR", help="Where journal and lock are. Default: .orchestrator in the output folder"
-    ),
-    click.option(
+    option("--state", metavar="DIR", help="Where journal and lock are. Default: .orchestrator in the output folder"),
+    option(
         "--max-exports",
         type=click.IntRange(min=1),
         default=1_000_000,
@@ -69,15 +107,14 @@ _SELECTING = (
 )
 
 
-def selecting(only: Only | None = None, only_help: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def selecting(only_help: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options that say what of a job is meant; the command gets them together, as `ask`.
 
-    `only` is the default of `--only`; None leaves that option out.
+    `only_help` describes `--only`; None leaves that option out.
     """
     chosen = list(_SELECTING)
-    if only is not None:
-        choice = click.Choice(["missing", "failed", "all"])
-        chosen.append(click.option("--only", type=choice, default=only, show_default=True, help=only_help))
+    if only_help is not None:
+        chosen.append(option("--only", type=click.Choice(["missing", "failed", "all"]), help=only_help))
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -85,8 +122,8 @@ def selecting(only: Only | None = None, only_help: str = "") -> Callable[[Callab
             ask = Ask(**{field.name: given.pop(field.name) for field in fields(Ask) if field.name in given})
             return function(ask=ask, **given)
 
-        for option in reversed(chosen):
-            option(command)
+        for add in reversed(chosen):
+            add(command)
         return command
 
     return decorate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from orchestrator.cli import exits, options, say
-from orchestrator.errors import StorageError
+from orchestrator.errors import JobError, Problem
 
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
@@ -23,11 +23,11 @@ SHOWN = 60
 
 @click.command()
 @options.JOB
-@options.selecting("missing", "Which exports to look at.")
-@click.option("--out", metavar="FILE", help="Freeze the plan into FILE; `run FILE` executes exactly that.")
-@click.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if there is something to do.")
-@click.option("--verbose", is_flag=True, help="List every export, however many.")
+@options.selecting(options.ONLY_HELP)
+@options.option("--out", metavar="FILE", help="Freeze the plan into FILE; `run FILE` executes exactly that.")
+@options.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
+@options.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if there is something to do.")
+@options.option("--verbose", is_flag=True, help="List every export, however many.")
 @options.AS_JSON
 def plan(
     *,
@@ -73,7 +73,10 @@ def _freeze(task: Task, items: list[Item], out: str) -> None:
     try:
         Path(out).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"{out} can't be written: {error.strerror}", hint="name another file") from None
+        problem = Problem(
+            f"the plan can't be written to {out}: {error.strerror}", code="plan.unwritable", hint="name another file"
+        )
+        raise JobError(problem) from None
 
 
 def _head(task: Task, items: list[Item]) -> dict[str, Any]:

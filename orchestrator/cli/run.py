@@ -10,6 +10,7 @@ import rich_click as click
 
 from orchestrator.cli import exits, options, say
 from orchestrator.cli.signals import SIGNALS
+from orchestrator.errors import JournalError, OrchestratorError, RefusedError, StorageError, UnreachableError
 
 STARTED = time.monotonic()
 """When the process began, as nearly as it can know: `--deadline` counts from here."""
@@ -17,16 +18,22 @@ STARTED = time.monotonic()
 
 @click.command()
 @options.JOB
-@options.selecting("missing", "Which exports to make.")
-@click.option(
+@options.selecting(options.ONLY_HELP)
+@options.option(
     "--deadline", type=options.Duration(), metavar="DURATION", help="Park in time to exit within this, e.g. 50m."
 )
-@click.option("--fail-fast", is_flag=True, help="Park as soon as an export failed for good.")
-@click.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of stderr.")
-@click.option("--no-progress", is_flag=True, help="No live display and no heartbeat.")
-@click.option("--quiet", is_flag=True, help="Errors and the summary's essence only.")
-@click.option("--verbose", is_flag=True, help="Log every request and every change.")
+@options.option("--fail-fast", is_flag=True, help="Park as soon as an export failed for good.")
+@options.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
+@options.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How stderr is written: for people or for machines.",
+)
+@options.option("--no-progress", is_flag=True, help="No live display and no heartbeat.")
+@options.option("--quiet", is_flag=True, help="Errors and the summary's essence only.")
+@options.option("--verbose", is_flag=True, help="Log every request and every change.")
 @options.AS_JSON
 def run(
     *,
@@ -43,10 +50,38 @@ def run(
 ) -> int:
     """Run a job (or a frozen plan): export, download, verify and store what is missing."""
     talk = options.Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
-    report = execute(job, ask, talk, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
+    try:
+        report = execute(job, ask, talk, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
+    except (StorageError, JournalError, RefusedError, UnreachableError) as error:
+        status = exits.of_error(error)
+        if not as_json or status == exits.WRONG:
+            raise
+        say.errors(error)
+        say.document(_report_of(error, status))
+        return status
     if as_json:
         say.document(report)
     return exits.of_report(report, interrupted=SIGNALS.interrupted)
+
+
+def _report_of(error: OrchestratorError, status: int) -> dict[str, Any]:
+    """The report of a run that ended before it had begun anything."""
+    from orchestrator.engine import result
+    from orchestrator.engine.clock import SystemClock
+
+    now = SystemClock().now()
+    return result.build(
+        job=None,
+        run_id=None,
+        outcome=lambda _counts: exits.outcome_of(status),
+        reason=error.message,
+        error=error,
+        started_at=now,
+        finished_at=now,
+        items=(),
+        records={},
+        figures=result.Figures(),
+    )
 
 
 def execute(

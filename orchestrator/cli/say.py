@@ -12,16 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
-from orchestrator.errors import JobError, OrchestratorError, Problem
+from orchestrator.errors import JobError, OrchestratorError, Problem, StorageError
 from orchestrator.version import __version__
 
-WIDTH = 100
+WIDTH = 80
+
+
+_secrets: list[str] = []
+
+
+def never(secrets: Iterable[str]) -> None:
+    """These values must not be shown from now on, wherever a text for people may come from."""
+    _secrets.extend(secrets)
 
 
 def people(text: str) -> None:
     """A line for people. A reader that has gone is no reason to stop."""
     with contextlib.suppress(OSError):
-        print(Redactor().text(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201  this is the printer
+        print(Redactor(_secrets).text(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201  this is the printer
 
 
 def result(text: str) -> None:
@@ -37,7 +45,14 @@ def writing_to(stream: TextIO) -> Iterator[None]:
         yield
     except BrokenPipeError:
         # What stands in the stream's buffer would be tried again at Python's end, which then changes the exit status.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _send_nowhere(stream)
+    except OSError as error:
+        _send_nowhere(stream)
+        raise StorageError(f"{stream.name} can't be written: {error.strerror}", code="storage.output") from None
+
+
+def _send_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def document(value: Mapping[str, Any]) -> None:
@@ -101,8 +116,5 @@ def _lines(problem: Problem) -> str:
     key = f"{problem.key}: " if problem.key else ""
     text = f"{place}error: {key}{problem.message} [{problem.code}]"
     if problem.hint:
-        columns = min(WIDTH, os.get_terminal_size(2).columns if sys.stderr.isatty() else WIDTH)
-        text += "\n" + textwrap.fill(
-            f"hint: {problem.hint}", columns, initial_indent="  ", subsequent_indent="        "
-        )
+        text += "\n" + textwrap.fill(f"hint: {problem.hint}", WIDTH, initial_indent="  ", subsequent_indent="        ")
     return text

@@ -41,8 +41,8 @@ from orchestrator.storage.local import LocalStorage
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
 
-END_GRACE = POST_GRACE + 2.0
-"""Seconds before the deadline at which a run parks: the last POSTs' answers, then manifest and journal."""
+END = POST_GRACE + 2.0
+"""Seconds that the end of a run may take: the last POSTs' answers, then manifest and journal."""
 
 
 class Progress(Observer, Protocol):
@@ -71,6 +71,7 @@ class Session:
         self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
         password = urlsplit(self._proxy).password
         self._secrets = [token, *([password] if password else [])]
+        say.never(self._secrets)
 
     async def run(self, *, deadline: float | None, started: float, fail_fast: bool, adopt: bool) -> dict[str, Any]:
         """The whole run. Raises OrchestratorError for what goes wrong before there is something to report."""
@@ -108,7 +109,7 @@ class Session:
                             run_id=_run_id(self._clock.now()),
                             items=items,
                             records=memory.records,
-                            park_at=self._park_at(deadline, started),
+                            **self._end_by(deadline, started),
                             manifest_stale=memory.manifest_is_stale(task.name),
                         )
                         tasks.cancel_scope.cancel()
@@ -153,12 +154,13 @@ class Session:
         await journal.append(memory.learned)
         return memory
 
-    def _park_at(self, deadline: float | None, started: float) -> float:
+    def _end_by(self, deadline: float | None, started: float) -> dict[str, float]:
+        """When to park, and for how long to wait for POSTs then, so that the process has ended by the deadline."""
         if deadline is None:
-            return float("inf")
-        # A short deadline is shared between the run and its end.
+            return {}
+        end = min(END, deadline / 2)  # a short deadline is shared between the run and its end
         left = deadline - (time.monotonic() - started)
-        return self._clock.now() + left - min(END_GRACE, deadline / 2)
+        return {"park_at": self._clock.now() + left - end, "post_grace": end * POST_GRACE / END}
 
     def _listen(self, runner: Runner) -> None:
         # The handler runs in the main thread, but the loop in it may sleep: it must be woken, as from another thread.
@@ -195,13 +197,9 @@ class Session:
     def _tell_end(self, report: dict[str, Any]) -> None:
         if self._talk.log_format == "json":
             return  # the log's last line has said it
-        error = report["error"]
-        reason = error["message"] if error else report["reason"] if report["outcome"] == "parked" else None
         if self._talk.quiet and report["outcome"] == "succeeded":
             return
-        print_summary(report, self._console, reason=reason, manifest=_shown(self._task))
-        if error and error["hint"]:
-            self._console.print(f"hint: {error['hint']}", soft_wrap=True)
+        print_summary(report, self._console, manifest=_shown(self._task))
 
 
 def _shown(task: Task) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from orchestrator.cli import say
+from orchestrator.cli import options, say
 
 if TYPE_CHECKING:
     from orchestrator.simulator.server import Simulator
@@ -16,10 +16,12 @@ PORT = 8765
 
 
 @click.command()
-@click.option("--scenario", metavar="FILE", type=click.Path(path_type=Path), help="Delays, limits and faults to play.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=PORT, show_default=True, help="Port of the API; 0 takes any that is free.")
-@click.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes any that is free.")
+@options.option(
+    "--scenario", metavar="FILE", type=click.Path(path_type=Path), help="Delays, limits and faults to play."
+)
+@options.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@options.option("--port", default=PORT, show_default=True, help="Port of the API; 0 takes any that is free.")
+@options.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes any that is free.")
 def simulate(scenario: Path | None, host: str, port: int, files_port: int) -> None:
     """Serve a local Loop API for rehearsals; prints its base URL. Ctrl-C ends it."""
     import asyncio

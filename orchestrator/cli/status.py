@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -20,7 +21,7 @@ SHOWN = 40
 
 @click.command()
 @options.JOB
-@options.selecting("all", "Show only those not stored, or failed.")
+@options.selecting("List only exports that are missing or failed. Default: all.")
 @options.AS_JSON
 def status(
     *,
@@ -30,14 +31,13 @@ def status(
 ) -> None:
     """Show where the job stands. Reads the journal alone; another process may be running it."""
     from orchestrator.cli.task import load
+    from orchestrator.cli.wiring import read_journal
     from orchestrator.engine.clock import SystemClock
-    from orchestrator.engine.ports import Snapshot
     from orchestrator.journal.lock import holder
-    from orchestrator.journal.reader import read_snapshot
 
-    task = load(job, ask, os.environ, SystemClock().now())
-    snapshot = read_snapshot(task.state) or Snapshot()
-    document = _document(task, snapshot.records, snapshot.last_run, holder(task.state), ask.only)
+    task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
+    snapshot = read_journal(task)
+    document = _document(task, snapshot.records, snapshot.last_run, holder(task.state), ask.only or "all")
     if as_json:
         say.document(document)
     else:
@@ -80,7 +80,7 @@ def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | N
     """One export as the journal knows it; `new` if it does not."""
     files = (record.stored or ()) if record is not None else ()
     failure = next((part.failure for part in record.parts if part.failure), None) if record is not None else None
-    state = "new" if record is None else _STATES.get(record.state.value, "pending")
+    state = "new" if record is None else _STATES.get(record.state.value, "stored" if files else "pending")
     return {
         "key": key,
         "coordinates": coordinates,
@@ -89,7 +89,9 @@ def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | N
         "path": files[0].path if files else path,
         "report_ids": [report.id for part in record.parts for report in part.reports] if record is not None else [],
         "bytes": sum(file.bytes for file in files) if files else None,
-        "rows": sum(file.rows or 0 for file in files) if files else None,
+        "rows": sum(file.rows or 0 for file in files)
+        if files and all(file.rows is not None for file in files)
+        else None,
         "error": {"code": failure.code, "message": failure.message, "hint": failure.hint} if failure else None,
     }
 
@@ -120,11 +122,20 @@ def _show(document: dict[str, Any], job: str) -> None:
     if document["active_run"]:
         say.people(f"A run is active: {document['active_run']}.")
     elif last:
-        say.people(f"The last run {last['outcome']} at {last['finished_at']}.")
+        say.people(f"The last run {_ENDS[last['outcome']]} at {last['finished_at']}.")
     if document["possible_duplicates"]:
         say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
     if not document["active_run"] and counts["stored"] < counts["planned"]:
         say.people(f"Next: orchestrator plan {job}")
 
 
+_ENDS = {
+    "succeeded": "succeeded",
+    "failed": "ended with failed exports",
+    "parked": "was parked",
+    "refused": "was refused by the service",
+    "unreachable": "could not reach the service",
+    "storage": "was refused by the storage",
+    "bug": "met a bug",
+}
 _WORDS = {"failed": "failed", "pending": "unfinished", "new": "not begun"}

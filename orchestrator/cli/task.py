@@ -87,7 +87,7 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:
         output=model.output,
         exports=exports,
         named=frozenset(export.key for export in everything),
-        options=_options(job, ask.only),
+        options=_options(job, ask.only or "missing"),
         root=root,
         state=_state(ask.state, job.resolve(model.output.state) if model.output.state else root / STATE),
     )
@@ -167,7 +167,7 @@ def _read_frozen(path: Path) -> Mapping[str, Any] | None:
 
 
 def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
-    if ask.selects_some or ask.sets or ask.only != "missing":
+    if ask.selects_some or ask.sets or ask.only is not None:
         raise JobError(
             Problem(
                 "a frozen plan is run as it is: --select, --from, --to, --set and --only don't go with it",

@@ -1,4 +1,4 @@
-"""`validate`: everything that `plan` would refuse, without looking at journal or files."""
+"""`validate`: refuses everything that `plan` would refuse, and shows no plan."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ def validate(
     as_json: bool,
 ) -> None:
     """Check a job file. Contacts nobody and needs no token."""
+    import anyio
+
     from orchestrator.cli.task import load
+    from orchestrator.cli.wiring import look
     from orchestrator.engine.clock import SystemClock
 
-    task = load(job, ask, os.environ, SystemClock().now())
+    now = SystemClock().now()
+    task = load(job, ask, os.environ, now)
+    anyio.run(look, task, now)
     if as_json:
         say.document(
             {"schema": "orchestrator.validate/1", "job": task.name, "valid": True, "exports": len(task.exports)}

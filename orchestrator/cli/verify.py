@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import rich_click as click
@@ -21,7 +22,7 @@ AT_ONCE = 2
 
 @click.command()
 @options.JOB
-@options.selecting("all", "Show only those missing, or wrong (failed).")
+@options.selecting("List only files that are missing, or wrong (failed). Default: all.")
 @options.AS_JSON
 def verify(
     *,
@@ -32,8 +33,8 @@ def verify(
     """Read every stored file again and compare it with the manifest. Exits 1 if any is wrong or missing."""
     results = verify_task(job, ask)
     counts = {state: sum(result["state"] == state for result in results) for state in ("equal", "wrong", "missing")}
-    wanted = {"missing": ("missing",), "failed": ("wrong",)}.get(ask.only, ("equal", "wrong", "missing"))
-    shown = [result for result in results if result["state"] in wanted]
+    wanted = {"missing": ("missing",), "failed": ("wrong",)}.get(ask.only or "all")
+    shown = [result for result in results if wanted is None or result["state"] in wanted]
     if as_json:
         say.document({"schema": "orchestrator.verify/1", "counts": counts, "exports": shown})
     else:
@@ -44,7 +45,8 @@ def verify(
         say.people(f"{job}: {counts['equal']:,} equal, {counts['wrong']:,} wrong, {counts['missing']:,} missing.")
         if counts["wrong"] or counts["missing"]:
             say.people(
-                f"Next: orchestrator run {job} exports files again that are gone or have another size; remove a wrong one first."
+                f"Next: orchestrator run {job} exports again what is gone or has another size; "
+                "with --only all --select … also what is wrong at the same size."
             )
     return exits.FAILED if counts["wrong"] or counts["missing"] else exits.OK
 
@@ -56,13 +58,14 @@ def verify_task(job: str, ask: options.Ask) -> list[dict[str, Any]]:
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
-    task = load(job, ask, os.environ, SystemClock().now())
+    task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
     return anyio.run(_verify, task, ask.selects_some)
 
 
 async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
     import anyio
 
+    from orchestrator.cli.wiring import other_job
     from orchestrator.storage.local import LocalStorage
 
     results: list[dict[str, Any]] = []
@@ -70,12 +73,17 @@ async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
     keys = {export.key for export in task.exports}
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
         manifest = await storage.read_manifest()
+        if manifest is not None and manifest.job != task.name:
+            raise other_job(task, manifest.job)
         entries = [entry for entry in (manifest.exports if manifest else ()) if not selected or entry["key"] in keys]
 
         async def check(entry: Mapping[str, Any]) -> None:
             async with limit:
                 found = await storage.inspect(entry["path"], _reader(entry))
-                results.append(_compare(entry, found))
+                if found is None and task.output.missing == "keep":
+                    results.append(_result(entry, "moved on", "its file was moved on (output.missing: keep)"))
+                else:
+                    results.append(_compare(entry, found))
 
         async with anyio.create_task_group() as tasks:
             for entry in entries:
@@ -98,21 +106,15 @@ def _reader(entry: Mapping[str, Any]) -> Any:
 
 
 def _compare(entry: Mapping[str, Any], found: Digest | ContentError | None) -> dict[str, Any]:
-    result = {
-        "key": entry["key"],
-        "coordinates": entry["coordinates"],
-        "path": entry["path"],
-        "state": "equal",
-        "detail": "",
-    }
     if found is None:
-        return result | {"state": "missing", "detail": "there is no such file"}
+        return _result(entry, "missing", "there is no such file")
     if isinstance(found, ContentError):
-        return result | {"state": "wrong", "detail": found.message}
+        return _result(entry, "wrong", found.message)
     for name in ("bytes", "sha256", "rows"):
         if getattr(found, name) != entry[name]:
-            return result | {
-                "state": "wrong",
-                "detail": f"{name}: {getattr(found, name)}, the manifest says {entry[name]}",
-            }
-    return result
+            return _result(entry, "wrong", f"{name}: {getattr(found, name)}, the manifest says {entry[name]}")
+    return _result(entry, "equal", "")
+
+
+def _result(entry: Mapping[str, Any], state: str, detail: str) -> dict[str, Any]:
+    return {**{name: entry[name] for name in ("key", "coordinates", "path")}, "state": state, "detail": detail}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from orchestrator.cli import say
 from orchestrator.cli.task import Task
 from orchestrator.content.checker import Checker, digest_file
 from orchestrator.content.digest import Digest
@@ -13,7 +14,7 @@ from orchestrator.engine import manifest as manifests
 from orchestrator.engine import plan
 from orchestrator.engine.ports import Manifest, Snapshot, Storage
 from orchestrator.engine.states import Event, Record, apply
-from orchestrator.errors import JobError, Problem
+from orchestrator.errors import JobError, JournalError, Problem
 from orchestrator.journal.reader import read_snapshot
 from orchestrator.storage.local import LocalStorage
 
@@ -52,13 +53,7 @@ async def remember(task: Task, snapshot: Snapshot, storage: Storage, *, adopt: b
     if manifest is None:
         return Memory(snapshot.records, (), None)
     if manifest.job != task.name and not adopt:
-        raise JobError(
-            Problem(
-                f"the files in {task.root} belong to another job: manifest.json names {manifest.job!r}, the job file {task.name!r}",
-                code="manifest.other-job",
-                hint="choose another output.to; or, if the job was renamed, take the files over with `run --adopt`",
-            )
-        )
+        raise other_job(task, manifest.job)
     paths = [str(entry.get("path")) for entry in manifest.exports]
     paths += [file.path for record in snapshot.records.values() for file in record.stored or ()]
     sizes = await _sizes(storage, paths)
@@ -68,6 +63,27 @@ async def remember(task: Task, snapshot: Snapshot, storage: Storage, *, adopt: b
             records[event.key] = apply(records.get(event.key), event)
             learned.append(event)
     return Memory(records, learned, manifest)
+
+
+def other_job(task: Task, name: str) -> JobError:
+    return JobError(
+        Problem(
+            f"the files in {task.root} belong to another job: manifest.json names {name!r}, the job file {task.name!r}",
+            code="manifest.other-job",
+            hint="choose another output.to; or, if the job was renamed, take the files over with `run --adopt`",
+        )
+    )
+
+
+def read_journal(task: Task) -> Snapshot:
+    """What the journal knows, read without touching it. Of a damaged one that is nothing, and people are told."""
+    try:
+        return read_snapshot(task.state) or Snapshot()
+    except JournalError as error:
+        if error.code != "journal.damaged":
+            raise
+        say.people(f"warning: {error.message}\n  hint: {error.hint}")
+        return Snapshot()
 
 
 async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage, now: float) -> list[plan.Item]:
@@ -87,7 +103,7 @@ async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage,
 
 async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, list[plan.Item]]:
     """The plan as things stand, without touching anything: for `plan`."""
-    snapshot = read_snapshot(task.state) or Snapshot()
+    snapshot = read_journal(task)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
         memory = await remember(task, snapshot, storage, adopt=adopt)
         return memory, await make_plan(task, memory.records, storage, now)

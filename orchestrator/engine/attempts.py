@@ -129,6 +129,8 @@ class Attempts:
                 self._posting.discard(scope)
         if isinstance(answer, Accepted):
             self._accepted.add(record.impersonate)
+        elif isinstance(answer, Broken) and answer.absent and not self._accepted:
+            self._halt(UnreachableError(answer.detail, code="host.not-loop", hint=_UNTRUSTED))
         streak = await self._judge(answer, live.posting)
         if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
             return NotPosted(answer.detail)
@@ -210,7 +212,9 @@ class Attempts:
         """Tells the API host's health of an answer. The streak of failures that it continues, or None if it ends one."""
         now = self._clock.now()
         match answer:
-            case Broken(detail, _, trusted):
+            case Broken(detail, _, trusted, wait):
+                if wait is not None:
+                    await self._pause(wait, detail, now)
                 streak = self._spending.badly("api", streak, now, detail)
                 if not trusted:
                     self._halt(UnreachableError(detail, code="host.untrusted", hint=_UNTRUSTED))
@@ -240,8 +244,16 @@ class Attempts:
         self._spending.rate.close(until)
         self._observer.tell(Paused(now, until, detail))
         await self._account.pause(until)
+        self._park_if_long(wait, "service")
+
+    async def _pause_files(self, wait: float, now: float) -> None:
+        self._spending.close_files(now + wait)
+        await self._account.pause(now + wait, "files")
+        self._park_if_long(wait, "file host")
+
+    def _park_if_long(self, wait: float, who: str) -> None:
         if wait > self._policy.limits.longest_pause:
-            self._park(f"the service asks for a pause of {math.ceil(wait)} s, longer than limits.longest_pause")
+            self._park(f"the {who} asks for a pause of {math.ceil(wait)} s, longer than limits.longest_pause")
 
     async def _concerns_all(self, denied: Denied, identity: str | None, generation: int) -> bool:
         """Whether a refusal is not this export's own: the token was renewed, or the account is refused and the run halted."""
@@ -287,9 +299,9 @@ class Attempts:
             detail = str(broken)
             if not broken.trusted:
                 self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
-            if broken.wait:
-                self._spending.close_files(self._clock.now() + broken.wait)
             now = self._clock.now()
+            if broken.wait:
+                await self._pause_files(broken.wait, now)
             if serves:  # a host that sends something answers, however the body ends
                 self._spending.well("files", now)
             gained = self._transfers.received(ref) > before
@@ -338,10 +350,10 @@ class Attempts:
 
     # --------------------------------------------------------------------------------------------------------- end
 
-    def wind_up(self) -> None:
-        """The run ends: POSTs under way get a last few seconds."""
+    def wind_up(self, grace: float) -> None:
+        """The run ends: POSTs under way get these last seconds."""
         for scope in self._posting:
-            scope.deadline = anyio.current_time() + POST_GRACE
+            scope.deadline = anyio.current_time() + grace
 
     async def close(self) -> None:
         await self._transfers.close()

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from orchestrator.engine.plan import Item
 
-PARKED = ".orchestrator/moving/"
-"""Where one file of a ring (a takes b's name and b takes a's) waits meanwhile."""
+
+def aside(item: Item) -> str:
+    """Where one file of a ring (a takes b's name and b takes a's) waits meanwhile: beside the place it is going to."""
+    return item.path + ".moving"
 
 
 def in_order(moves: Sequence[Item]) -> Iterator[tuple[Item, str, str]]:
@@ -21,8 +23,8 @@ def in_order(moves: Sequence[Item]) -> Iterator[tuple[Item, str, str]]:
             yield item, sources[item.key], item.path
         if not free:
             source, item = next(iter(pending.items()))
-            aside = PARKED + item.key
-            yield item, source, aside
+            waiting = aside(item)
+            yield item, source, waiting
             del pending[source]
-            pending[aside] = item
-            sources[item.key] = aside
+            pending[waiting] = item
+            sources[item.key] = waiting

@@ -147,7 +147,7 @@ class _Planner:
         failure = next(part.failure for part in record.parts if part.failure is not None)
         build = self._builder(export)
         if failure.code == "request.invalid" and self.options.only != "failed":
-            return build(Action.REFUSED, failure.message)
+            return build(Action.REFUSED, f"{failure.message} (asked again with --only failed)")
         reason = f"failed before: {failure.message}"
         if record.stored is not None:
             return build(Action.REPLACE, reason, self._holder(export), self._source(export, record.stored[0]))
@@ -255,6 +255,8 @@ def _difference(old: Record, new: Export) -> str:
     """Why two exports at one path are not the same question, in the job file's words."""
     before, after = old.parts[0].request, new.request
     changed = {word: None for name, word in _FIELDS.items() if before.get(name) != after.get(name)}
+    if "timezone" in changed:  # its midnights are others: that the windows' edges are too goes without saying
+        changed.pop("window edges", None)
     if old.impersonate != new.impersonate:
         changed["impersonate"] = None
     return f"{', '.join(changed) or 'base_url'} changed"

@@ -111,11 +111,14 @@ class Broken:
 
     `sent`: the request may have reached the service (false only if no connection ever opened).
     `trusted`: false if the host may not be the one it should be (a TLS error, an answer that redirects).
+    `wait`: what a `Retry-After` asked for, in seconds. `absent`: the host knows no such call (404, 405).
     """
 
     detail: str
     sent: bool = True
     trusted: bool = True
+    wait: float | None = None
+    absent: bool = False
 
 
 CreateAnswer = Accepted | Throttled | Denied | Invalid | Broken
@@ -333,13 +336,13 @@ class Journal(Protocol):
 
 
 class Account(Protocol):
-    """What is known of an account on a host. It outlives jobs, and jobs share it."""
+    """What is known of an account and its hosts, `api` and `files`. It outlives jobs, and jobs share it."""
 
-    async def paused_until(self) -> float:
-        """Until when the service asked for silence (seconds since the epoch, this process's clock); 0 if it did not."""
+    async def paused_until(self, host: str = "api") -> float:
+        """Until when the host asked for silence (seconds since the epoch, this process's clock); 0 if it did not."""
 
-    async def pause(self, until: float) -> None:
-        """The service asks for silence. Durable when it returns; a later call never shortens an earlier one."""
+    async def pause(self, until: float, host: str = "api") -> None:
+        """The host asks for silence. Durable when it returns; a later call never shortens an earlier one."""
 
     async def durations(self) -> tuple[float, ...]:
         """Seconds from creation to completion of the latest exports, oldest first, a few hundred at most."""

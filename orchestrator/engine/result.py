@@ -31,8 +31,8 @@ class Figures:
 
 def build(
     *,
-    job: str,
-    run_id: str,
+    job: str | None,
+    run_id: str | None,
     outcome: Callable[[Mapping[str, int]], Outcome],
     reason: str | None,
     error: OrchestratorError | None,
@@ -44,7 +44,7 @@ def build(
 ) -> dict[str, Any]:
     """The report as it is printed by `run --json` and kept with the job.
 
-    `outcome` judges by the counts; `reason` tells in words why a run parked; `error` is what ended it early.
+    `outcome` judges by the counts; `job` and `run_id` are None for a run that ended before it began; `reason` tells in words why a run parked; `error` is what ended it early.
     """
     exports = list(_exports(items, records, figures))
     states = [export["state"] for export in exports]

@@ -17,6 +17,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -24,7 +25,7 @@ import anyio.abc
 
 from orchestrator.engine import manifest as manifests
 from orchestrator.engine import moves, result
-from orchestrator.engine.attempts import Attempts
+from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Go, Ref, Wants, choose
 from orchestrator.engine.events import ExportChanged, Parking, RunEnded, RunStarted, Troubled
 from orchestrator.engine.plan import WORK, Action, Item
@@ -134,6 +135,7 @@ class Runner:
         self._parking: str | None = None
         self._error: OrchestratorError | None = None
         self._leased = True
+        self._failed_fast = False
         self.bug: BaseException | None = None
         """An error of this program that an attempt ran into; the report's outcome is `bug` then."""
         self._manifest_stale = False
@@ -148,11 +150,13 @@ class Runner:
         items: Sequence[Item],
         records: Mapping[str, Record],
         park_at: float = math.inf,
+        post_grace: float = POST_GRACE,
         manifest_stale: bool = False,
     ) -> dict[str, Any]:
         """Executes the plan's `items`, going on from `records`, and gives the run's report (`orchestrator.run/1`).
 
-        `park_at` is when the run parks by itself, seconds since the epoch. `manifest_stale`: the manifest does not tell
+        `park_at` is when the run parks by itself, seconds since the epoch; `post_grace` for how many seconds a parking run
+        waits for the answers of POSTs. `manifest_stale`: the manifest does not tell
         all of `records`. Raises nothing for what the service, the network or the storage do: the report's
         `outcome` and `error` tell it, and `bug` has an error of ours that an attempt ran into.
         """
@@ -162,6 +166,7 @@ class Runner:
         self._manifest_stale = manifest_stale
         self._spending = Spending(self._policy, self._observer, await self._account.durations())
         self._spending.rate.close(await self._account.paused_until())
+        self._spending.close_files(await self._account.paused_until("files"))
         self._attempts = Attempts(
             api=self._api,
             files=self._files,
@@ -189,7 +194,7 @@ class Runner:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_manifest)
                 await self._loop(tasks, park_at)
-                await self._drain()
+                await self._drain(post_grace)
                 tasks.cancel_scope.cancel()
         except OrchestratorError as error:
             self.halt(error)
@@ -294,30 +299,48 @@ class Runner:
 
     async def _move(self, items: Sequence[Item]) -> list[Item]:
         """Renames stored files. Gives those whose file turned out to be nowhere: they are to be exported again."""
-        lost = []
-        for item, source, target in moves.in_order(items):
-            if not await self._rename(item, source, target):
+        todo, lost = [], []
+        for item in items:
+            source = await self._find(item)
+            if source is None:
                 lost.append(item)
-                continue
-            now = self._clock.now()
-            events: list[Event] = [Moved(item.key, now, path=target)]
-            if target == item.path:
-                events.append(Planned(item.key, now, coordinates=dict(item.coordinates), path=target))
-                if item.supersedes is not None:
-                    events.append(Superseded(item.supersedes, now, by=item.key))
-            await self._write(events)
-            self._manifest_stale = True
+            elif source == item.path:
+                await self._moved(item, source)
+            else:
+                todo.append(replace(item, source=source))
+        for item, source, target in moves.in_order(todo):
+            replaces = target == item.path and item.supersedes is not None
+            await self._storage.move(source, target, replace=replaces)
+            await self._moved(item, target)
+        await self._write_manifest()
         return lost
 
-    async def _rename(self, item: Item, source: str, target: str) -> bool:
+    async def _find(self, item: Item) -> str | None:
+        """Where the file is that is to be moved.
+
+        A run that was killed between a rename and its journal entry leaves it at its new name, or aside; and what lies at
+        the old one may be another export's by then. So a name alone proves something only while the new one is free.
+        """
         part = self._records[item.key].parts[0]
-        # A run that was killed between the rename and its journal entry leaves the file at its new name, and what lies
-        # at the old one may be another export's by now.
-        arrived = await self._attempts.holds(target, part)
-        if await self._storage.size(source) is None or (arrived and not await self._attempts.holds(source, part)):
-            return arrived
-        await self._storage.move(source, target, replace=arrived or item.supersedes is not None)
-        return True
+        assert item.source is not None, "an item to be moved has a source"
+        assert part.stored is not None, "and a file there"
+        there, beyond = await self._storage.sizes([item.source, item.path])
+        if there == part.stored.bytes and beyond is None:
+            return item.source
+        for path in (item.source, item.path, moves.aside(item)):
+            if await self._attempts.holds(path, part):
+                return path
+        return None
+
+    async def _moved(self, item: Item, target: str) -> None:
+        now = self._clock.now()
+        events: list[Event] = [Moved(item.key, now, path=target)]
+        if target == item.path:
+            events.append(Planned(item.key, now, coordinates=dict(item.coordinates), path=target))
+            if item.supersedes is not None:
+                events.append(Superseded(item.supersedes, now, by=item.key))
+        await self._write(events)
+        self._manifest_stale = True
 
     # ---------------------------------------------------------------------------------------------------- the loop
 
@@ -462,7 +485,8 @@ class Runner:
                 case Stored():
                     self._stored.add(key)
                     self._manifest_stale = True
-                case Failed() if live.may_create and self._policy.fail_fast:
+                case Failed() if live.may_create and self._policy.fail_fast and self._parking is None:
+                    self._failed_fast = True
                     self.park("an export failed, and --fail-fast was asked for")
                 case Ready(report_id=report_id):
                     report = self._records[key].parts[index].report(report_id)
@@ -476,9 +500,9 @@ class Runner:
 
     # ---------------------------------------------------------------------------------------------------- the end
 
-    async def _drain(self) -> None:
+    async def _drain(self, post_grace: float) -> None:
         """Brings home what is under way."""
-        self._attempts.wind_up()
+        self._attempts.wind_up(post_grace)
         for scope in self._busy.values():
             if scope is not None:
                 scope.cancel()
@@ -523,7 +547,7 @@ class Runner:
             return "bug"
         if self._error is not None:
             return next(outcome for kind, outcome in _OUTCOMES if isinstance(self._error, kind))
-        if counts["pending"] and not (counts["failed"] and self._policy.fail_fast):
+        if counts["pending"] and not self._failed_fast:
             return "parked"
         return "failed" if counts["failed"] else "succeeded"
 

@@ -35,17 +35,17 @@ class JournalAccount:
     def __init__(self, keeper: Keeper, clock: Clock) -> None:
         self._keeper = keeper
         self._clock = clock
-        self._until: float | None = None
+        self._until: dict[str, float] = {}
 
-    async def paused_until(self) -> float:
-        if self._until is None:
-            self._until = self._left_by_another()
-        return self._until
+    async def paused_until(self, host: str = "api") -> float:
+        if host not in self._until:
+            self._until[host] = self._left_by_another(_name(host))
+        return self._until[host]
 
-    async def pause(self, until: float) -> None:
-        self._until = max(await self.paused_until(), until)
+    async def pause(self, until: float, host: str = "api") -> None:
+        longest = self._until[host] = max(await self.paused_until(host), until)
         # Written even if it is no longer than what is known: an earlier, longer one may still be on its way.
-        await self._keeper.remember("pause", {"set_at": self._clock.now(), "until": self._until})
+        await self._keeper.remember(_name(host), {"set_at": self._clock.now(), "until": longest})
 
     async def durations(self) -> tuple[float, ...]:
         return tuple(self._keeper.account.get("durations", ()))
@@ -54,10 +54,14 @@ class JournalAccount:
         if durations:
             self._keeper.note("durations", [*await self.durations(), *durations][-DURATIONS:])
 
-    def _left_by_another(self) -> float:
-        pause = self._keeper.account.get("pause")
+    def _left_by_another(self, name: str) -> float:
+        pause = self._keeper.account.get(name)
         if pause is None:
             return 0.0
         now = self._clock.now()
         left = min(pause["until"] - now, pause["until"] - pause["set_at"])
         return now + left if left > 0 else 0.0
+
+
+def _name(host: str) -> str:
+    return "pause" if host == "api" else f"pause-{host}"

@@ -39,19 +39,14 @@ _NEXT = {
 _STYLES = {"succeeded": "bold green", "failed": "bold red"}
 
 
-def print_summary(
-    report: Mapping[str, Any], console: Console, *, reason: str | None = None, manifest: str | None = None
-) -> None:
-    """Prints the summary of a run report.
-
-    `reason` is why the run ended early, if it did: a parking's reason, or the message of the error that stopped it.
-    `manifest` is where the manifest lies, as the user would type it.
-    """
+def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str | None = None) -> None:
+    """Prints the summary of a run report. `manifest` is where the manifest lies, as the user would type it."""
     exports: Sequence[Mapping[str, Any]] = report["exports"]
     outcome = report["outcome"]
     _say(console, f"{printable(report['job'])}: {_verdict(report)}", style=_STYLES.get(outcome, "bold"))
-    why = reason or _WHY.get(outcome)
-    if why:
+    error = report.get("error")
+    why = f"{error['message']} [{error['code']}]" if error else _WHY.get(outcome) or report.get("reason")
+    if why and outcome != "succeeded":
         _say(console, printable(why), indent=2)
     counts = _counts(report["counts"])
     if counts:
@@ -66,7 +61,10 @@ def print_summary(
     if manifest and any(export["state"] in ("stored", "skipped") for export in exports):
         # Only the terminal may wrap this line: it is there to be copied.
         console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
-    if outcome in _NEXT:
+    if error and error["hint"]:
+        console.print()
+        _say(console, f"Next: {printable(error['hint'])}", style="bold")
+    elif outcome in _NEXT:
         console.print()
         _say(console, f"Next: {_NEXT[outcome]}", style="bold")
 

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import random
 import sys
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +28,10 @@ def play(seed: int) -> World:
     gc.disable()
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # the last words of the dead
     try:
-        world = World(seed)
-        _play(world, random.Random(f"story {seed}"))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # nor begun, when death came
+            world = World(seed)
+            _play(world, random.Random(f"story {seed}"))
         return world
     finally:
         sys.unraisablehook = hook
@@ -67,7 +70,7 @@ def _play(world: World, chance: random.Random) -> None:
         outcome = process.report["outcome"] if process.report else None
         if process.how in ("spinning", "deadlock", "bug"):
             break
-        if outcome == "succeeded" and world._is_clean(world.exports()):
+        if outcome in ("succeeded", "failed") and world.done():
             world.evidence.finished = True
             break
         world.wait(600.0 if outcome != "parked" else world.policy.limits.longest_pause + 500)

@@ -272,7 +272,7 @@ class World:
                 self._show(path, data)
 
     def _show(self, path: str, data: bytes) -> None:
-        if path != NAME and not path.startswith(".orchestrator/"):
+        if path != NAME and not path.endswith(".moving"):  # where a file of a ring waits
             self.evidence.shown.append((self.seq(), path, sha(data)))
 
     # --------------------------------------------------------------------------------------------------- the journal
@@ -346,7 +346,18 @@ class World:
             file = record.parts[0].stored
             if file is None or file.path != export.path or sha(files.get(export.path, b"")) != file.sha256:
                 return False
-        return all(record.state in FINAL for record in self.records.values())
+        return not any(part.live and record.state not in FINAL for record in self.records.values() for part in record.parts)
+
+    def done(self) -> bool:
+        """Everything that can be stored is."""
+        files = self.disk.files()
+        for export in self.exports():
+            record = self.records.get(export.key)
+            if export.key in self.evidence.poisoned:
+                continue
+            if record is None or record.state is not State.STORED or export.path not in files:
+                return False
+        return True
 
     async def _live(
         self, process: Process, park_after: float | None, deadline: float | None, only: plan.Only
@@ -392,6 +403,8 @@ class World:
                 park_at=math.inf if deadline is None else clock.now() + deadline,
                 manifest_stale=memory.manifest_is_stale("job"),
             )
+            if runner.bug is not None:
+                raise runner.bug
             self.evidence.texts.append(json.dumps(report))
             self.point("report written")
         return report

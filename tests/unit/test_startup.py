@@ -11,7 +11,7 @@ HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "yaml
 PROBE = """
 import json, sys
 sys.argv = ["orchestrator", *json.loads(sys.argv[1])]
-from orchestrator.cli.main import main
+from orchestrator.cli.entry import main
 try:
     main()
 except SystemExit as end:

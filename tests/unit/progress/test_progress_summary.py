@@ -111,7 +111,18 @@ def test_what_ended_early_says_why_and_what_next(outcome, why, what_next):
     assert what_next in text
     if why:
         assert f"  {why}\n" in text
-    assert "  SIGTERM came\n" in told(report(outcome, exports), reason="SIGTERM came")
+
+
+def test_a_parked_run_says_what_came():
+    exports = [export("support", month, "pending") for month in MONTHS]
+    assert "  SIGTERM came\n" in told(report("parked", exports) | {"error": None, "reason": "SIGTERM came"})
+
+
+def test_an_error_that_ended_the_run_is_told_with_its_code_and_its_own_hint():
+    error = {"code": "account.token", "message": "HTTP 401", "hint": "Make a new token."}
+    text = told(report("refused", []) | {"error": error})
+    assert "  HTTP 401 [account.token]\n" in text
+    assert text.endswith("Next: Make a new token.\n")
 
 
 def test_an_outcome_of_a_later_version():

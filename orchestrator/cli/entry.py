@@ -1,0 +1,41 @@
+"""The first lines of the program: the platform and the signals, before anything else is imported.
+
+A pipeline may be cancelled in the first tenth of a second; loading the command line takes as long as that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NoReturn
+
+PLATFORMS = ("linux", "darwin")
+PARKING = frozenset({"run", "demo"})
+"""Commands that a signal parks; any other it just ends."""
+
+
+def main() -> NoReturn:
+    """The console script. Ends the process with a status of `exits`."""
+    if not sys.platform.startswith(PLATFORMS):
+        _refuse_platform()
+    try:
+        from orchestrator.cli.signals import SIGNALS
+
+        if PARKING.intersection(sys.argv[1:2]):
+            SIGNALS.install()
+        from orchestrator.cli.main import run_program
+
+        status = run_program(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _refuse_platform() -> NoReturn:
+    message = f"orchestrator runs on Linux and macOS, not on {sys.platform}"
+    hint = "On Windows use WSL."
+    sys.stderr.write(f"error: {message} [platform]\n  hint: {hint}\n")
+    if "--json" in sys.argv:
+        error = {"code": "platform", "message": message, "hint": hint}
+        sys.stdout.write(json.dumps({"schema": "orchestrator.error/1", "errors": [error]}) + "\n")
+    sys.exit(2)
