@@ -27,7 +27,7 @@ def demo(folder: str) -> int:
 
     root = Path(folder).absolute()
     shown = os.path.relpath(root)
-    os.environ.setdefault(TOKEN, "demo")
+    os.environ[TOKEN] = "token-of-the-demo"  # a real one has no business here
     say.people(
         "A backfill of 5 inboxes × 6 months from a simulated Loop, on this machine only.\n"
         "On its way it meets a 429, an export that fails, and a download that is cut.\n"

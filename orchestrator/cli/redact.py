@@ -42,6 +42,10 @@ _PATTERNS = (
 )
 
 
+_SHORTEST = 6
+"""Shorter values are no secrets (`x`, `demo` in a rehearsal), and hiding them would hide half of every text."""
+
+
 class Redactor:
     """Cleans text and values. `secrets` are those known to this process: tokens, passwords of proxies."""
 
@@ -78,7 +82,7 @@ class Redactor:
 
 def _forms(secret: str) -> Iterator[str]:
     """A secret as headers, URLs, JSON, `repr` and base64 spell it."""
-    if not secret:
+    if len(secret) < _SHORTEST:
         return
     yield secret
     yield json.dumps(secret)[1:-1]
