@@ -95,6 +95,7 @@ class Attempts:
         self._transfers = Transfers(files, storage, contents)
         self._posting: set[anyio.CancelScope] = set()
         self._accepted: set[str | None] = set()
+        self._accepted_before: frozenset[str | None] = frozenset()
         self._token_generation = 0
         self._renewing = anyio.Lock()
         self._unnamed_pauses = 0
@@ -161,6 +162,10 @@ class Attempts:
     def expect(self, reports: Iterable[str]) -> None:
         """These reports of earlier runs are going to be polled."""
         self._earlier = frozenset(reports)
+
+    def trust(self, identities: Iterable[str | None]) -> None:
+        """Earlier runs had exports accepted for these: a 403 is then one export's own, and must not hold the others up."""
+        self._accepted_before = frozenset(identities)
 
     def _believes(self, report_id: str, answer: StatusAnswer) -> bool:
         """Whether to believe what is said of a report of an earlier run.
@@ -257,7 +262,7 @@ class Attempts:
 
     async def _concerns_all(self, denied: Denied, identity: str | None, generation: int) -> bool:
         """Whether a refusal is not this export's own: the token was renewed, or the account is refused and the run halted."""
-        if denied.status == 403 and identity in self._accepted:
+        if denied.status == 403 and identity in self._accepted | self._accepted_before:
             return False
         if denied.status == 401:
             async with self._renewing:

@@ -118,7 +118,7 @@ def _adoption(
     if holder is not None and others:
         if (holder.parts[0].stored_at or 0.0) >= at:
             return  # the journal knows better whose file lies there
-        yield (planned, Adopted(key, at, file=file), Superseded(holder.key, at, by=key))
+        yield (planned, Adopted(key, at, file=file), Superseded(holder.key, at, by=key, path=path))
     else:
         yield (planned, Adopted(key, at, file=file))
 

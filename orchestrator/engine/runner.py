@@ -251,6 +251,9 @@ class Runner:
         self._attempts.expect(
             report.id for key, part in parts if key in keys and part.state in _POLLED for report in part.live
         )
+        self._attempts.trust(
+            record.impersonate for record in self._records.values() if any(p.reports or p.stored for p in record.parts)
+        )
         for item in work:
             if item.supersedes is not None:
                 self._supersedes[item.key] = item.supersedes
@@ -338,7 +341,7 @@ class Runner:
         if target == item.path:
             events.append(Planned(item.key, now, coordinates=dict(item.coordinates), path=target))
             if item.supersedes is not None:
-                events.append(Superseded(item.supersedes, now, by=item.key))
+                events.append(Superseded(item.supersedes, now, by=item.key, path=target))
         await self._write(events)
         self._manifest_stale = True
 
@@ -455,7 +458,8 @@ class Runner:
         done = step(self._records[key], index, live, fact, now=now, policy=self._policy, chance=self._random.random)
         events = list(done.events)
         if any(isinstance(event, Stored) for event in events) and key in self._supersedes:
-            events.append(Superseded(self._supersedes.pop(key), now, by=key))
+            path = done.record.path
+            events.append(Superseded(self._supersedes.pop(key), now, by=key, path=path))
         before = self._records[key].parts[index]
         if events:
             await self._write(events)

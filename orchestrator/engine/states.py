@@ -323,8 +323,11 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Superseded(Event):
+    """Another export's file has taken the name `path`, which was this one's."""
+
     kind: ClassVar[str] = "superseded"
     by: str = ""
+    path: str = ""
 
 
 EVENTS: dict[str, type[Event]] = {
@@ -520,6 +523,10 @@ def _failed(part: Part, event: Failed) -> Part:
 
 
 def _superseded(part: Part, event: Superseded) -> Part:
+    if event.path and (part.stored is None or part.stored.path != event.path):
+        return part  # it has got another file, or another name, since
+    if part.state in OPEN:
+        return replace(part, stored=None)  # a newer one is under way, and goes on
     # `stored_at` tells since when this is so: a manifest that was written earlier knows no better.
     return replace(
         part, state=State.SUPERSEDED, stored=None, file=None, failure=None, intended_at=None, stored_at=event.at

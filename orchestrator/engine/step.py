@@ -186,6 +186,8 @@ class Live:
     may_create: bool = True
     """False for an export that the job no longer names: what is under way is collected, nothing is created."""
     watches: Mapping[str, Watch] = field(default_factory=dict)
+    ages_from: Mapping[str, float] = field(default_factory=dict)
+    """Reports that an earlier run created by a clock that was ahead of this one, and when this run took them up."""
     create_at: float = 0.0
     fetch_at: float = 0.0
     url: tuple[str, SignedUrl] | None = None
@@ -270,6 +272,8 @@ class _Stepper:
     def _resumed(self) -> None:
         if self.part.state is State.CREATING:
             self._unanswered("the run ended before the answer was kept")
+        ahead = {report.id: self.now for report in self.part.reports if report.created_at > self.now}
+        self.live = replace(self.live, ages_from=ahead)
         self._ask_now()
 
     def _posted(self, answer: CreateAnswer, streak: Streak | None) -> None:
@@ -378,7 +382,7 @@ class _Stepper:
             self._lose(report, Cause.STUCK)
 
     def _age(self, report: Report) -> float:
-        return self.now - report.created_at
+        return self.now - self.live.ages_from.get(report.id, report.created_at)
 
     def _lose(self, report: Report, cause: Cause) -> None:
         self._emit(Lost(self.record.key, self.now, self.index, report_id=report.id, cause=cause))

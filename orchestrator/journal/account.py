@@ -39,7 +39,7 @@ class JournalAccount:
 
     async def paused_until(self, host: str = "api") -> float:
         if host not in self._until:
-            self._until[host] = self._left_by_another(_name(host))
+            self._until[host] = await self._left_by_another(_name(host))
         return self._until[host]
 
     async def pause(self, until: float, host: str = "api") -> None:
@@ -54,13 +54,18 @@ class JournalAccount:
         if durations:
             self._keeper.note("durations", [*await self.durations(), *durations][-DURATIONS:])
 
-    def _left_by_another(self, name: str) -> float:
+    async def _left_by_another(self, name: str) -> float:
         pause = self._keeper.account.get(name)
         if pause is None:
             return 0.0
         now = self._clock.now()
         left = min(pause["until"] - now, pause["until"] - pause["set_at"])
-        return now + left if left > 0 else 0.0
+        if left <= 0:
+            return 0.0
+        if pause["set_at"] > now:
+            # This clock is behind: it counts from here on, or each later process would wait the whole length again.
+            await self._keeper.remember(name, {"set_at": now, "until": now + left})
+        return now + left
 
 
 def _name(host: str) -> str:

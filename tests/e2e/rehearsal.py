@@ -38,6 +38,11 @@ class Ended:
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def people(self) -> str:
+        """What people read, without the breaks of its lines."""
+        return " ".join(self.err.split())
+
     def __str__(self) -> str:
         return f"exit {self.status}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
@@ -69,6 +74,11 @@ class Running:
                 raise AssertionError(f"it never said {text!r}: {await self.ended()}")
             self._news.clear()
             await self._news.wait()
+
+    async def address(self) -> str:
+        """The base URL that `simulate` prints when it listens."""
+        await self.says("Ctrl-C ends it")
+        return self._out.decode().strip()
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -95,8 +95,7 @@ async def test_the_vendors_documented_snippet_works_against_simulate(stage):
     async with stage() as it:
         (it.folder / "scenario.yaml").write_text("duration: 0.3\nrows: 7\ntokens: [secret]\n")
         running = await it.start("simulate", "--port", "0", "--scenario", "scenario.yaml")
-        await running.says("Ctrl-C ends it")
-        base_url = bytes(running._out).decode().strip()
+        base_url = await running.address()
         headers = {"Authorization": "Bearer secret", "Content-Type": "application/json"}
         body = {
             "timezone": "Europe/Ljubljana",
@@ -125,6 +124,18 @@ async def test_the_vendors_documented_snippet_works_against_simulate(stage):
         ended = await running.ended()
         assert ended.status in (0, 130)
         assert "Traceback" not in ended.err
+
+
+async def test_a_client_that_goes_away_is_nothing_to_simulate(stage):
+    async with stage() as it:
+        (it.folder / "scenario.yaml").write_text("duration: 0\nrows: 50000\ndownload_rate: 1000000\n")
+        running = await it.start("simulate", "--port", "0", "--scenario", "scenario.yaml")
+        base_url = await running.address()
+        it.job(months=2, api={"base_url": base_url})
+        report = await it.report("job.yaml", "--deadline", "3s", status=3)
+        assert report["counts"]["pending"] == 2
+        running.send(signal.SIGINT)
+        assert "Traceback" not in (await running.ended()).err
 
 
 async def test_a_wrong_scenario_is_placed(stage):

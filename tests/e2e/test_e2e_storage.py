@@ -12,7 +12,10 @@ async def refused(it, *arguments, **more):
     ended = await it.run("run", "job.yaml", "--json", *arguments, **more)
     assert ended.status == 6, str(ended)
     assert "Traceback" not in ended.err
-    assert "hint: " in ended.err
+    document = ended.json
+    hint = document["error"]["hint"] if "error" in document else document["errors"][0]["hint"]
+    assert hint
+    assert " ".join(hint.split()) in ended.people
     return ended
 
 

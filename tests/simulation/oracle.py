@@ -75,6 +75,8 @@ def everything_ends(e: Evidence) -> Iterator[str]:
     """Once faults have stopped, every export is stored, but those that the service itself makes impossible."""
     if not e.finished:
         last = e.processes[-1]
+        if last.report and last.report["outcome"] == "refused" and _unwelcome(e, last):
+            return  # nobody was ever let in: that is the account's trouble, not one export's
         outcomes = [f"{p.how}/{p.report['outcome'] if p.report else p.error}" for p in e.processes if p.calm]
         left = [x["key"][:8] + " " + x["state"] for x in (last.report or {}).get("exports", ()) if x["state"] in ("failed", "pending")]
         yield f"not done after {len(outcomes)} calm runs ({', '.join(outcomes)}): {left}"
@@ -250,7 +252,7 @@ def outcomes_have_a_cause(e: Evidence) -> Iterator[str]:
             "succeeded": not states["failed"] and not states["pending"],
             "failed": bool(states["failed"]) and not states["pending"],
             "parked": p.parked_by is not None or _long_pause(e, p),
-            "refused": p.refusals > 0 or _strangers(e, p),
+            "refused": p.refusals > 0 or _strangers(e, p) or _unwelcome(e, p),
             "storage": p.disk_trouble,
             "unreachable": p.api_trouble or p.files_trouble or any(d.outcome == "broken" for d in e.downloads if d.process == p.n),
         }[outcome]
@@ -262,6 +264,16 @@ def _long_pause(e: Evidence, p: Process) -> bool:
     """The service asked this run, or one before it, for a long silence."""
     longest = e.policy.limits.longest_pause
     return any(g.host == "api" and g.process <= p.n and g.until - g.at > longest for g in e.gates)
+
+
+def _unwelcome(e: Evidence, p: Process) -> bool:
+    """403, and no request was accepted before, as far as the journal remembers."""
+    known = max((seq for seq, _ in e.forgotten), default=0)
+    before = [x for x in e.calls if x.process <= p.n and (x.seq > known or x.process == p.n)]
+    forbidden = any(isinstance(x.answer, Denied) and x.answer.status == 403 for x in before if x.process == p.n)
+    return forbidden and not any(
+        isinstance(c.event, (Created, Adopted)) and c.seq > known and c.process < p.n for c in e.commits
+    ) and not any(isinstance(x.answer, (Accepted, Status)) and x.process == p.n for x in before)
 
 
 def _strangers(e: Evidence, p: Process) -> bool:
@@ -416,7 +428,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             good = old and status not in (None, "PendingOrExpired", "Failed", "Expired")
         else:
             corrupt = [d for d in e.downloads if d.report_id == report_id and d.seq < c.seq and d.outcome == "corrupt"]
-            good = len(corrupt) >= 3
+            good = len(corrupt) >= 3 or _spoilt(e, report_id, c.seq)
         if not good:
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
 

@@ -47,8 +47,8 @@ def test_escapes_cannot_hide_a_secret():
 
 
 def test_short_secrets_and_none():
-    assert Redactor(["abc"]).text("xabcx a b c") == f"x{REDACTED}x a b c"
-    assert Redactor(["", "  "]).text("as it was") == "as it was"
+    assert Redactor(["abcdef"]).text("xabcdefx a b c") == f"x{REDACTED}x a b c"
+    assert Redactor(["", "  ", "demo", "x"]).text("demo x as it was") == "demo x as it was"
 
 
 @pytest.mark.parametrize(
