@@ -42,6 +42,9 @@ def verify(
             [(result["state"], result["path"], result["detail"]) for result in shown if result["state"] != "equal"]
         ):
             say.result(line)
+        if not results:
+            say.people(f"{job}: nothing is stored yet, so there is nothing to compare.")
+            return exits.OK
         say.people(f"{job}: {counts['equal']:,} equal, {counts['wrong']:,} wrong, {counts['missing']:,} missing.")
         if counts["wrong"] or counts["missing"]:
             say.people(

@@ -6,7 +6,6 @@ about the export; what concerns the whole run (the account is refused, a host ca
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from orchestrator.content.digest import Digest
 from orchestrator.engine.choose import Ref
 from orchestrator.engine.events import BytesReceived, Paused, RequestSent
 from orchestrator.engine.health import Streak
+from orchestrator.engine.manifest import utc
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
     Accepted,
@@ -249,16 +249,16 @@ class Attempts:
         self._spending.rate.close(until)
         self._observer.tell(Paused(now, until, detail))
         await self._account.pause(until)
-        self._park_if_long(wait, "service")
+        self._park_if_long(wait, now, "service")
 
     async def _pause_files(self, wait: float, now: float) -> None:
         self._spending.close_files(now + wait)
         await self._account.pause(now + wait, "files")
-        self._park_if_long(wait, "file host")
+        self._park_if_long(wait, now, "file host")
 
-    def _park_if_long(self, wait: float, who: str) -> None:
+    def _park_if_long(self, wait: float, now: float, who: str) -> None:
         if wait > self._policy.limits.longest_pause:
-            self._park(f"the {who} asks for a pause of {math.ceil(wait)} s, longer than limits.longest_pause")
+            self._park(f"the {who} asks for silence until {utc(now + wait)}, longer than limits.longest_pause")
 
     async def _concerns_all(self, denied: Denied, identity: str | None, generation: int) -> bool:
         """Whether a refusal is not this export's own: the token was renewed, or the account is refused and the run halted."""

@@ -20,6 +20,11 @@ def rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc(at: float) -> str:
+    """The same for people: `2026-11-23 12:00:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def build(job: str, records: Iterable[Record]) -> Manifest:
     """The manifest of everything that is stored."""
     return Manifest(job, tuple(entry(record) for record in records if record.stored is not None))

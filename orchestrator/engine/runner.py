@@ -28,6 +28,7 @@ from orchestrator.engine import moves, result
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Go, Ref, Wants, choose
 from orchestrator.engine.events import ExportChanged, Parking, RunEnded, RunStarted, Troubled
+from orchestrator.engine.manifest import utc
 from orchestrator.engine.plan import WORK, Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
@@ -92,6 +93,23 @@ MANIFEST_SHARE = 20
 
 _POLLED = frozenset({State.GENERATING, State.READY})
 
+_SILENT: Mapping[Host, tuple[str, str]] = {
+    "api": (
+        "host.unreachable",
+        (
+            "Run the same command again when it is back; what is stored is not asked for anew. Look at the network, the proxy "
+            "and api.base_url."
+        ),
+    ),
+    "files": (
+        "file-host.unreachable",
+        (
+            "Run the same command again when it is back; the exports themselves are kept. Look at the network and whether a "
+            "proxy alters downloads."
+        ),
+    ),
+}
+"""Code and hint for a host that is given up."""
 _HOSTS: tuple[tuple[Host, str], ...] = (("api", "the service"), ("files", "the file host"))
 
 
@@ -218,7 +236,7 @@ class Runner:
         """A pause that an earlier run was asked for, and that is still long."""
         left = self._spending.rate.closed_until - self._clock.now()
         if self._open and left > self._policy.limits.longest_pause:
-            self.park(f"the service asked an earlier run for a pause, of which {math.ceil(left)} s are left")
+            self.park(f"the service asked an earlier run for silence until {utc(self._spending.rate.closed_until)}")
 
     # ---------------------------------------------------------------------------------------------------- entering
 
@@ -369,13 +387,9 @@ class Runner:
         for host, name in _HOSTS:
             if now >= self._spending.gives_up_at(host):
                 health = self._spending.health(host)
-                self.halt(
-                    UnreachableError(
-                        f"{name} has answered nobody for {math.ceil(now - (health.bad_since or now))} s; last: {health.detail}",
-                        code=f"{'host' if host == 'api' else 'file-host'}.unreachable",
-                        hint="Nothing is lost: run again when it is back. Look at the network, the proxy and api.base_url.",
-                    )
-                )
+                seconds = math.ceil(now - (health.bad_since or now))
+                message = f"{name} has given nobody a usable answer for {seconds} s; last: {health.detail}"
+                self.halt(UnreachableError(message, code=_SILENT[host][0], hint=_SILENT[host][1]))
                 return True
         return False
 

@@ -197,8 +197,8 @@ class Live:
     fetching: Streak | None = None
     deaths: int = 0
     """URLs in a row that the file host refused."""
-    wrong: int = 0
-    """Fetches in a row whose content was wrong."""
+    wrong: Mapping[str, int] = field(default_factory=dict)
+    """Fetches of each report whose content was wrong."""
     unknown_status: str | None = None
     """A status that no documentation names, as last seen."""
 
@@ -386,17 +386,19 @@ class _Stepper:
 
     def _lose(self, report: Report, cause: Cause) -> None:
         self._emit(Lost(self.record.key, self.now, self.index, report_id=report.id, cause=cause))
-        self.live = replace(self.live, url=None, wrong=0, deaths=0, create_at=self.now + self._backoff(self.part.spent))
+        self.live = replace(self.live, url=None, deaths=0, create_at=self.now + self._backoff(self.part.spent))
         if cause is Cause.STUCK:
             self._watch(report.id, self.live.watches[report.id].asked, self.policy.polling.max)
         used_up = self.part.spent > self.policy.retry.exports
         if used_up and self.part.state is State.WAITING and self.live.may_create:
-            self._fail(f"export.{cause.value}", _LOSSES[cause].format(n=self.part.spent), _LOSS_HINTS[cause])
+            self._fail(
+                f"export.{cause.value}", _LOSSES[cause].format(times=_times(self.part.spent)), _LOSS_HINTS[cause]
+            )
 
     def _fetched(self, report_id: str, digest: Digest, temp: str) -> None:
         report = self.part.report(report_id)
         assert report is not None, "only known reports are fetched"
-        self.live = replace(self.live, url=None, fetching=None, deaths=0, wrong=0)
+        self.live = replace(self.live, url=None, fetching=None, deaths=0)
         file = File(
             report_id=report_id,
             bytes=digest.bytes,
@@ -415,7 +417,7 @@ class _Stepper:
         if deaths >= self.policy.retry.attempts:
             self._fail(
                 "download.refused",
-                f"the file host refuses even fresh URLs of this export (HTTP {status}, {deaths} times)",
+                f"the file host refuses even fresh URLs of this export (HTTP {status}, {_times(deaths)})",
                 "Run again later; if it stays so, tell Loop's support the report id.",
             )
         # One death is the common case (the URL had grown old in the queue): a fresh one is asked for at once.
@@ -432,8 +434,8 @@ class _Stepper:
     def _fetch_wrong(self, report_id: str, code: str, message: str) -> None:
         report = self.part.report(report_id)
         assert report is not None, "only known reports are fetched"
-        wrong = self.live.wrong + 1
-        self.live = replace(self.live, url=None, wrong=wrong, fetching=None)
+        wrong = self.live.wrong.get(report_id, 0) + 1
+        self.live = replace(self.live, url=None, wrong={**self.live.wrong, report_id: wrong}, fetching=None)
         if wrong < CORRUPT_FETCHES:
             self._ask_now(self._backoff(wrong))
         elif self.part.spent < self.policy.retry.exports:
@@ -467,7 +469,7 @@ class _Stepper:
     def _fail_tries(self, doing: str, streak: Streak, detail: str) -> None:
         self._fail(
             "service.failing",
-            f"{doing} failed {streak.tries} times while the host answered others: {detail}",
+            f"{doing} failed {_times(streak.tries)} while the host answered others: {detail}",
             "Run again to try anew; if it stays so, narrow the export down or tell Loop's support.",
         )
 
@@ -490,12 +492,16 @@ class _Stepper:
             self._watch(report.id, watch.asked, after)
 
 
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
 _LOSSES = {
-    Cause.FAILED: "the service failed to make this export, {n} times",
-    Cause.EXPIRED: "the export expired before it could be fetched, {n} times",
-    Cause.MISSING: "the service does not know the export that it had created, {n} times",
-    Cause.CORRUPT: "the export's file was never what it should be, {n} times",
-    Cause.STUCK: "the export never finished, {n} times",
+    Cause.FAILED: "the service failed to make this export, {times}",
+    Cause.EXPIRED: "the export expired before it could be fetched, {times}",
+    Cause.MISSING: "the service does not know the export that it had created, {times}",
+    Cause.CORRUPT: "the export's file was never what it should be, {times}",
+    Cause.STUCK: "the export never finished, {times}",
 }
 _LOSS_HINTS = {
     Cause.FAILED: "Ask for less at once (smaller windows), or tell Loop's support the report ids.",

@@ -35,5 +35,12 @@ def prepare_state(path: Path) -> None:
             )
         if path.name == OWN_NAME and found.st_mode & 0o077 and found.st_uid == os.geteuid():
             path.chmod(0o700)
+    except NotADirectoryError:
+        file = next(parent for parent in path.parents if parent.exists() and not parent.is_dir())
+        raise StorageError(
+            f"{file} is a file, and a folder of that name is needed",
+            code="storage.in-the-way",
+            hint="Move the file away, or change output.to.",
+        ) from None
     except OSError as error:
         raise disk_refusal(error, path) from None

@@ -36,6 +36,7 @@ _NEXT = {
     "storage": f"make room or grant the permission, then {_AGAIN}",
     "bug": f"please report it; {_AGAIN}",
 }
+_REFUSED = "change what the job asks for, then run it; an unchanged request is sent again with --only failed alone."
 _STYLES = {"succeeded": "bold green", "failed": "bold red"}
 
 
@@ -65,8 +66,13 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         console.print()
         _say(console, f"Next: {printable(error['hint'])}", style="bold")
     elif outcome in _NEXT:
+        refused = outcome == "failed" and all(
+            export["error"] and export["error"]["code"] == "request.invalid"
+            for export in exports
+            if export["state"] == "failed"
+        )
         console.print()
-        _say(console, f"Next: {_NEXT[outcome]}", style="bold")
+        _say(console, f"Next: {_REFUSED if refused else _NEXT[outcome]}", style="bold")
 
 
 def _verdict(report: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from evidence import Call, Commit, Evidence, Process
 from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
 from orchestrator.engine.states import (
     Adopted,
+    Alive,
     Cause,
     Created,
     Failed,
@@ -75,7 +76,7 @@ def everything_ends(e: Evidence) -> Iterator[str]:
     """Once faults have stopped, every export is stored, but those that the service itself makes impossible."""
     if not e.finished:
         last = e.processes[-1]
-        if last.report and last.report["outcome"] == "refused" and _unwelcome(e, last):
+        if any(p.calm and p.report and p.report["outcome"] == "refused" and _unwelcome(e, p) for p in e.processes):
             return  # nobody was ever let in: that is the account's trouble, not one export's
         outcomes = [f"{p.how}/{p.report['outcome'] if p.report else p.error}" for p in e.processes if p.calm]
         left = [x["key"][:8] + " " + x["state"] for x in (last.report or {}).get("exports", ()) if x["state"] in ("failed", "pending")]
@@ -223,7 +224,7 @@ def reports_tell_the_truth(e: Evidence) -> Iterator[str]:
     """What a run reports as stored, or as needing nothing, lies there with that hash when it ends."""
     for census in e.census:
         p = e.processes[census.process]
-        if p.how != "ended" or p.report is None:
+        if p.how != "ended" or p.report is None or not census.trusted:
             continue
         for x in p.report["exports"]:
             if x["state"] not in ("stored", "skipped"):
@@ -267,13 +268,13 @@ def _long_pause(e: Evidence, p: Process) -> bool:
 
 
 def _unwelcome(e: Evidence, p: Process) -> bool:
-    """403, and no request was accepted before, as far as the journal remembers."""
+    """A 403 came before any request was accepted, as far as the run and the journal remember."""
     known = max((seq for seq, _ in e.forgotten), default=0)
-    before = [x for x in e.calls if x.process <= p.n and (x.seq > known or x.process == p.n)]
-    forbidden = any(isinstance(x.answer, Denied) and x.answer.status == 403 for x in before if x.process == p.n)
-    return forbidden and not any(
-        isinstance(c.event, (Created, Adopted)) and c.seq > known and c.process < p.n for c in e.commits
-    ) and not any(isinstance(x.answer, (Accepted, Status)) and x.process == p.n for x in before)
+    if any(isinstance(c.event, (Created, Adopted)) and c.seq > known and c.process < p.n for c in e.commits):
+        return False
+    mine = sorted((x for x in e.calls if x.process == p.n and x.answered_seq), key=lambda x: x.answered_seq or 0)
+    first = next((x for x in mine if isinstance(x.answer, (Accepted, Status, Denied))), None)
+    return first is not None and isinstance(first.answer, Denied)
 
 
 def _strangers(e: Evidence, p: Process) -> bool:
@@ -418,7 +419,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if cause is Cause.FAILED:
             good = status == "Failed"
         elif cause is Cause.EXPIRED:
-            alive = any(isinstance(x.answer, Status) and x.answer.status in ("Processing", "Completed") for x in heard)
+            alive = any(isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq for x in e.commits)
             good = status == "Expired" or (
                 status == "PendingOrExpired" and (_twice(heard, _gone, every, jumped=jumped) if alive else old)
             )
@@ -428,7 +429,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             good = old and status not in (None, "PendingOrExpired", "Failed", "Expired")
         else:
             corrupt = [d for d in e.downloads if d.report_id == report_id and d.seq < c.seq and d.outcome == "corrupt"]
-            good = len(corrupt) >= 3 or _spoilt(e, report_id, c.seq)
+            good = len(corrupt) >= 3
         if not good:
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
 

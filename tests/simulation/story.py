@@ -17,7 +17,7 @@ from world import Death, World
 
 from orchestrator.engine.plan import Only
 
-TRIES = 8
+TRIES = 10
 """Processes that may follow once faults have stopped: a gate may still be closed, an answer's loss be paid for."""
 
 

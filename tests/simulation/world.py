@@ -213,7 +213,7 @@ class World:
         assert self.process is not None
         reports = self.evidence.reports
         known = [made.done_at - made.created_at for made in reports.values() if made.done_at < math.inf]
-        young = min([3 * max(self.policy.polling.first, self.policy.polling.every), *known])
+        young = min([3 * max(self.policy.polling.first, self.policy.polling.every), *known]) - 1.0  # an intent is a bit older
         return sum(
             call.made is not None
             and call.process == self.process.n
@@ -432,7 +432,8 @@ class World:
         for path, data in files.items():
             self._show(path, data)
         hashes = {path: sha(data) for path, data in files.items()}
-        if process.how == "ended":
+        # Where an older journal and another clock come together, which of two stored files is newer can't be told.
+        if process.how == "ended" and len({p.offset for p in evidence.processes}) == 1:
             self.trusted = True
         evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
         manifest = files.get(NAME)

@@ -164,7 +164,7 @@ def test_a_symlink_or_a_file_is_no_state_folder(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "file").write_text("")
-    codes = {"link": "storage.symlink", "file": "storage.in-the-way", "file/below": "storage.io"}
+    codes = {"link": "storage.symlink", "file": "storage.in-the-way", "file/below": "storage.in-the-way"}
     for name, code in codes.items():
         with pytest.raises(StorageError) as raised:
             prepare_state(tmp_path / name)
