@@ -59,7 +59,7 @@ class JournalAccount:
         if pause is None:
             return 0.0
         now = self._clock.now()
-        left = min(pause["until"] - now, pause["until"] - pause["set_at"])
+        left: float = min(pause["until"] - now, pause["until"] - pause["set_at"])
         if left <= 0:
             return 0.0
         if pause["set_at"] > now:

@@ -89,7 +89,7 @@ async def test_a_folder_of_somebody_else_is_read_as_far_as_it_goes(tmp_path):
     mode_wal.close()
     for entry in tmp_path.glob("journal.db-*"):
         entry.unlink()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         os.chmod(folder, 0o755)
     # setuid after the imports: the interpreter itself may lie where nobody may look
     code = textwrap.dedent(READ).replace("print(", "import os; os.setuid(65534)\nprint(", 1)
