@@ -62,8 +62,8 @@ class LiveProgress:
         if self.tally.started_at is None:
             return []
         options = self.console.options
-        # A line that fills the last column makes some terminals wrap.
-        return picture(self.tally, self._now(), options.max_width - 1, ascii_only=options.ascii_only)
+        # A line that fills the last column makes some terminals wrap, and so does the `^C` that they add to the last line.
+        return picture(self.tally, self._now(), options.max_width - 3, ascii_only=options.ascii_only)
 
 
 class LinesAbove(io.TextIOBase):
