@@ -67,10 +67,25 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:
     frozen = _read_frozen(Path(target))
     if frozen is not None:
         return _thaw(Path(target), frozen, ask)
-    overrides = [_override(text) for text in ask.sets]
-    selection = Selection.parse(ask.selects, ask.first, ask.last)
-    job = load_job(target, environ, overrides)
-    exports = list(expand(job, now, selection or None, ask.max_exports))
+    overrides: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for text in ask.sets:
+        try:
+            overrides.append(_override(text))
+        except JobError as error:
+            problems += error.problems
+    selection = Selection()
+    try:
+        selection = Selection.parse(ask.selects, ask.first, ask.last)
+    except JobError as error:
+        problems += error.problems
+    try:
+        job = load_job(target, environ, overrides)
+        exports = list(expand(job, now, selection or None, ask.max_exports))
+    except JobError as error:
+        raise JobError(*error.problems, *problems) from None
+    if problems:
+        raise JobError(*problems)
     everything = expand(job, now, None, ask.max_exports) if selection else exports
     model = job.model
     root = job.resolve(model.output.to)

@@ -331,6 +331,7 @@ class Attempts:
             await self._storage.place(file.temp, file.path)
             return Placed()
         if _same(await self._storage.inspect(file.path, read), file):
+            await self._storage.secure(file.path)
             return Placed()
         await self._storage.discard(file.temp)
         return NotThere()

@@ -75,15 +75,30 @@ def adoptions(
     `StorageError` for an entry that can't be understood.
     """
     holders = {file.path: record for record in records.values() for file in record.stored or ()}
-    for stored in manifest.exports:
+    moved: set[str] = set()
+    # Files that only have another name first: what they leave may be another export's by now.
+    for stored in sorted(manifest.exports, key=lambda entry: not _is_known(entry, records.get(str(entry.get("key"))))):
         try:
-            yield from _adoption(stored, records.get(stored["key"]), holders.get(stored["path"]), sizes)
+            key, path = stored["key"], stored["path"]
+            holder = holders.get(path)
+            if holder is not None and holder.key in moved:
+                holder = None
+            for events in _adoption(stored, records.get(key), holder, sizes):
+                if isinstance(events[0], Moved):
+                    moved.add(key)
+                yield events
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise StorageError(
                 f"manifest.json has an entry that can't be understood ({type(error).__name__} at {error})",
                 code="storage.manifest",
                 hint="Restore manifest.json from a backup, or move it aside: what the journal knows is written anew.",
             ) from None
+
+
+def _is_known(stored: Mapping[str, Any], record: Record | None) -> bool:
+    """The journal knows this very file, if perhaps under another name."""
+    file = record.parts[0].stored if record is not None else None
+    return file is not None and file.sha256 == stored.get("sha256")
 
 
 def _adoption(
@@ -94,7 +109,7 @@ def _adoption(
     there = sizes.get(path) == size
     others = holder is not None and holder.key != key
     known = record.parts[0] if record is not None else None
-    if known is not None and known.stored is not None and known.stored.sha256 == stored["sha256"]:
+    if known is not None and known.stored is not None and _is_known(stored, record):
         astray = known.stored.path != path and sizes.get(known.stored.path) != size
         if known.state is State.STORED and astray and there and not others:
             yield (Moved(key, at, path=path),)

@@ -263,6 +263,9 @@ class Storage(Protocol):
         Replaces what is there. Folders are made. A symlink in the way is refused.
         """
 
+    async def secure(self, path: str) -> None:
+        """The name of a stored file is durable when this returns: a run may have been killed between a rename and that."""
+
     async def move(self, source: str, target: str, *, replace: bool = False) -> None:
         """Renames a stored file, durable when this returns.
 

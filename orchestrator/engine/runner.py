@@ -326,11 +326,13 @@ class Runner:
             if source is None:
                 lost.append(item)
             elif source == item.path:
+                await self._storage.secure(source)
                 await self._moved(item, source)
             else:
                 todo.append(replace(item, source=source))
         for item, source, target in moves.in_order(todo):
-            replaces = target == item.path and item.supersedes is not None
+            # What lies there and is nobody's is an orphan of a crash: it would be in the way of every later run.
+            replaces = target == item.path and (item.supersedes is not None or not self._is_held(target))
             await self._storage.move(source, target, replace=replaces)
             await self._moved(item, target)
         await self._write_manifest()
@@ -352,6 +354,9 @@ class Runner:
             if await self._attempts.holds(path, part):
                 return path
         return None
+
+    def _is_held(self, path: str) -> bool:
+        return any(file.path == path for record in self._records.values() for file in record.stored or ())
 
     async def _moved(self, item: Item, target: str) -> None:
         now = self._clock.now()

@@ -525,8 +525,8 @@ def _failed(part: Part, event: Failed) -> Part:
 def _superseded(part: Part, event: Superseded) -> Part:
     if event.path and (part.stored is None or part.stored.path != event.path):
         return part  # it has got another file, or another name, since
-    if part.state in OPEN:
-        return replace(part, stored=None)  # a newer one is under way, and goes on
+    if part.state in OPEN or part.state is State.FAILED:
+        return replace(part, stored=None)  # a newer one is under way and goes on, or failed and is to be told
     # `stored_at` tells since when this is so: a manifest that was written earlier knows no better.
     return replace(
         part, state=State.SUPERSEDED, stored=None, file=None, failure=None, intended_at=None, stored_at=event.at

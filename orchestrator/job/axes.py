@@ -18,6 +18,7 @@ FORMATS = ("json", "xlsx")
 MAX_FILE_BYTES = 16 << 20
 MAX_FILE_PROBLEMS = 20
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _FILE = re.compile(r"file:(?P<path>.+)#(?P<id>[^,#]+)(?:,(?P<label>[^,#]+))?")
 
 
@@ -41,6 +42,8 @@ def many(value: object, files: Callable[[str], tuple[str, bytes]] | None = None)
     if isinstance(value, Mapping):
         return _axis(value.items(), lambda label, entry: Value(_label(label), _ids_of(entry)))
     due = "`label: id`, a list of ids, or file:PATH#id,label"
+    if isinstance(value, str) and value.lower().endswith(".csv"):
+        raise Misfit(f"{due} is due here", hint="for a file write file:inboxes.csv#id,name")
     return _axis(enumerate(_list(value, due)), lambda _, one: Value(_label(one), (_an_id(0, one),)))
 
 
@@ -66,7 +69,7 @@ def _axis(entries: Iterable[tuple[Key, object]], read: Callable[[Key, object], V
     def once(key: Key, entry: object) -> Value:
         value = read(key, entry)
         if value.label in seen:
-            raise Misfit("the same label is there twice", show=False)
+            raise Misfit("the same label is there twice")
         seen.add(value.label)
         return value
 
@@ -77,12 +80,15 @@ def _axis(entries: Iterable[tuple[Key, object]], read: Callable[[Key, object], V
 
 
 def _list(value: object, due: str) -> Iterable[object]:
-    if not isinstance(value, list | tuple):
-        raise Misfit(f"{due} is due here")
-    return value
+    if isinstance(value, list | tuple):
+        return value
+    single = isinstance(value, str | int | float)
+    raise Misfit(f"{due} is due here", hint="a single one is a list too: put [ ] around it" if single else None)
 
 
 def _label(value: object) -> str:
+    if isinstance(value, Mapping) and None not in value.values():
+        raise Misfit("a label is due here, not a mapping", hint="write {support: ID, sales: ID}, all in one mapping")
     # NFC, so that a label typed on one system matches the pattern typed on another.
     return unicodedata.normalize("NFC", text(value, "a label"))
 
@@ -131,11 +137,17 @@ def read_csv(content: str, shown: str, *, id_column: str, label_column: str) -> 
 
     try:
         header = [cell.strip() for cell in next(rows, [])]
+        if len(header) == 1 and header[0] not in (id_column, label_column):
+            separator = next((name for char, name in _SEPARATORS.items() if char in header[0]), None)
+            if separator is not None:
+                raise Misfits([_other_separator(shown, separator)])
         for column in dict.fromkeys((id_column, label_column)):
             if header.count(column) != 1:
                 what = "there is no column" if column not in header else "there are two columns"
-                hint = did_you_mean(column, header) if header else "the first line names the columns"
-                misfit(f"{what} {column!r}", f"{hint}; columns are separated by commas")
+                misfit(
+                    f"{what} {column!r}",
+                    did_you_mean(column, header) if any(header) else "the first line names the columns",
+                )
         if wrong:
             raise Misfits(wrong)
         id_at, label_at = header.index(id_column), header.index(label_column)
@@ -164,6 +176,15 @@ def read_csv(content: str, shown: str, *, id_column: str, label_column: str) -> 
     if wrong:
         raise Misfits(wrong)
     return tuple(found)
+
+
+def _other_separator(shown: str, separator: str) -> Misfit:
+    return Misfit(
+        f"columns are separated by commas, and this header has {separator}",
+        hint="save it again with commas",
+        file=shown,
+        line=1,
+    )
 
 
 def open_relative(folder: Path) -> Callable[[str], tuple[str, bytes]]:

@@ -11,16 +11,16 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import JobError, Problem
-from orchestrator.job import paths
-from orchestrator.job.axes import Value
+from orchestrator.job import cells, paths
+from orchestrator.job.clashes import Clashes
 from orchestrator.job.matrix import Coordinates, Selection, matcher, product
-from orchestrator.job.misfit import Misfit, Misfits, did_you_mean
-from orchestrator.job.windows import Window, window, windows, zone
+from orchestrator.job.misfit import Misfit
+from orchestrator.job.windows import Window
 
 if TYPE_CHECKING:  # the loader imports pydantic, which a frozen plan needs not
     from orchestrator.job.loader import Job
@@ -123,15 +123,6 @@ def export_key(base_url: str, impersonate: str | None, request: Mapping[str, Any
 # -------------------------------------------------------------------------------------------------------- expansion
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Choice:
-    """One value of one axis; compared by identity, so that sets of them are cheap."""
-
-    pair: tuple[str, str]
-    ids: tuple[str, ...]
-    window: Window | None = None
-
-
 def expand(
     job: Job,
     now: float,
@@ -141,122 +132,49 @@ def expand(
     """The exports of the job at `now`, in their order.
 
     Open windows are among them, and future ones if the job names them: what to do about those is the plan's decision.
-    Raises JobError: at once for a pattern that matches nothing, an included cell that can't be, or more than
-    `max_exports` cells (`plan.too-many`); on the way for two cells with one key or path (`job.collision`) and for a
-    path that can't be stored; at the end if nothing was selected (`select.empty`) or all was excluded (`job.empty`).
+    An included cell that the product has anyway is an error when the windows are fixed (`from` and `to`); rolling
+    windows may reach it by themselves, so there it is dropped in silence.
+
+    Raises JobError with all that is wrong, so nothing is to be done with the first exports before the last one has
+    come. At once for windows that can't be or more than `max_exports` cells (`plan.too-many`), for patterns that match
+    nothing, included cells that can't be and axes that a selection names in vain, together with all that follows; at
+    the end for cells with one key or path (`job.collision`), paths that can't be stored, and if nothing was selected
+    (`select.empty`) or all was excluded (`job.empty`).
     """
-    order = job.model.matrix.order
-    if selection is not None:
-        selection.check(order)
-    axes = _axes(job, now, max_exports)
-    count = math.prod(len(axis) for axis in axes) + len(job.model.matrix.include)
+    matrix = job.model.matrix
+    options = selection.unknown_axes(matrix.order) if selection is not None else []
+    try:
+        axes = cells.axes(job, now, max_exports)
+    except JobError as error:
+        raise JobError(*error.problems, *options) from None
+    count = math.prod(len(axis) for axis in axes) + len(matrix.include)
     if count > max_exports:
+        least = "at least " if max(map(len, axes)) > max_exports else ""
         problem = job.problem(
             ("matrix",),
-            f"the matrix has {count:,} cells, and at most {max_exports:,} are expanded",
+            f"the matrix has {least}{count:,} cells, and at most {max_exports:,} are expanded",
             hint="make the windows longer or split the job; --max-exports lifts the limit",
             code="plan.too-many",
         )
-        raise JobError(problem)
-    excluded, wrong = _excluded(job, axes)
-    included, wrong_too = _included(job, axes)
-    if wrong or wrong_too:
-        raise JobError(*wrong, *wrong_too)
-    return _exports(job, itertools.chain(product(axes, excluded), included), selection)
+        raise JobError(problem, *options)
+    rules, wrong = cells.excluded(job, axes)
+    included, more = cells.included(job, axes, rules)
+    wrong += more
+    walk = _exports(job, itertools.chain(product(axes, rules), included), selection, wrong, options)
+    if wrong or options:  # the rest is looked through for what else is wrong, and then it raises
+        for _ in walk:
+            pass
+    return walk
 
 
-def _axes(job: Job, now: float, max_exports: int) -> list[list[_Choice]]:
-    matrix, tz = job.model.matrix, zone(job.model.request.timezone)
-    found: list[list[_Choice]] = []
-    for axis in matrix.order:
-        if axis == "window":
-            try:
-                cut = list(itertools.islice(windows(matrix.window.range, tz, now), max_exports + 1))
-            except (Misfit, Misfits) as error:
-                raise JobError(*(job.misfit(("matrix", "window"), misfit) for misfit in error.all)) from None
-            if not cut:
-                raise JobError(
-                    job.problem(
-                        ("matrix", "window"), f"there is no such day in {tz.key}", hint="its clocks jumped over it"
-                    )
-                )
-            found.append([_Choice(("window", each.label), (), each) for each in cut])
-        else:
-            values: Sequence[Value] = getattr(matrix, axis)
-            found.append([_Choice((axis, value.label), value.ids) for value in values])
-    return found
-
-
-def _excluded(
-    job: Job, axes: Sequence[Sequence[_Choice]]
-) -> tuple[list[list[frozenset[_Choice] | None]], list[Problem]]:
-    """For each rule the values that it covers on each axis, and the patterns that match nothing."""
-    order = job.model.matrix.order
-    rules: list[list[frozenset[_Choice] | None]] = []
-    wrong: list[Problem] = []
-    for n, rule in enumerate(job.model.matrix.exclude):
-        covered: list[frozenset[_Choice] | None] = [None] * len(order)
-        for axis, patterns in rule.items():
-            at = ("matrix", "exclude", n, axis)
-            if axis not in order:
-                wrong.append(job.misfit(at, _no_axis(axis, order)))
-                continue
-            choices = axes[order.index(axis)]
-            matched: set[_Choice] = set()
-            for k, pattern in enumerate(patterns):
-                test = matcher(axis, pattern)
-                hits = [choice for choice in choices if test(choice.pair[1])]
-                matched.update(hits)
-                if not hits:
-                    near = did_you_mean(pattern, [choice.pair[1] for choice in choices])
-                    wrong.append(
-                        job.misfit(
-                            (*at, k),
-                            Misfit(f"this pattern matches no {axis} of the job", hint=near or _extent(choices)),
-                        )
-                    )
-            covered[order.index(axis)] = frozenset(matched)
-        rules.append(covered)
-    return rules, wrong
-
-
-def _extent(choices: Sequence[_Choice]) -> str:
-    return f"there are {len(choices)}, from {choices[0].pair[1]} to {choices[-1].pair[1]}"
-
-
-def _no_axis(axis: str, order: Iterable[str]) -> Misfit:
-    return Misfit(f"the matrix has no axis {axis!r}", hint=did_you_mean(axis, order), show=False)
-
-
-def _included(job: Job, axes: Sequence[Sequence[_Choice]]) -> tuple[list[tuple[_Choice, ...]], list[Problem]]:
-    """The included cells, and what is wrong with those that can't be. An axis of one value may be left out."""
-    matrix, tz = job.model.matrix, zone(job.model.request.timezone)
-    every = matrix.window.range.every
-    found: list[tuple[_Choice, ...]] = []
-    wrong: list[Problem] = []
-    for n, cell in enumerate(matrix.include):
-        at = ("matrix", "include", n)
-        wrong += [job.misfit((*at, axis), _no_axis(axis, matrix.order)) for axis in cell if axis not in matrix.order]
-        picked: list[_Choice] = []
-        for axis, choices in zip(matrix.order, axes, strict=True):
-            label = cell.get(axis, choices[0].pair[1] if len(choices) == 1 else None)
-            known = next((choice for choice in choices if choice.pair[1] == label), None)
-            try:
-                if label is None:
-                    raise Misfit(f"this cell names no {axis}", hint=f"add {axis}: {choices[0].pair[1]}", show=False)
-                if known is None and axis == "window":
-                    known = _Choice(("window", label), (), window(every, label, tz))
-                if known is None:
-                    near = did_you_mean(label, [choice.pair[1] for choice in choices])
-                    raise Misfit(f"the axis {axis!r} has no such label", hint=near or _extent(choices))
-                picked.append(known)
-            except Misfit as misfit:
-                wrong.append(job.misfit((*at, axis) if axis in cell else at, misfit))
-        found.append(tuple(picked))
-    return found, wrong
-
-
-def _exports(job: Job, cells: Iterable[tuple[_Choice, ...]], selection: Selection | None) -> Iterator[Export]:
+def _exports(
+    job: Job,
+    walked: Iterable[cells.Cell],
+    selection: Selection | None,
+    wrong: Sequence[Problem],
+    options: Sequence[Problem],
+) -> Iterator[Export]:
+    """The cells as exports. Raises all problems at the end: those found before, in the file or in options, and its own."""
     model = job.model
     request, end_less = model.request, int(model.request.end == "inclusive")
     template = (
@@ -264,11 +182,12 @@ def _exports(job: Job, cells: Iterable[tuple[_Choice, ...]], selection: Selectio
     )
     base = {"format": request.format, "impersonate": model.api.impersonate}
     base |= {name: getattr(request, name) for name in FILTERS.values()}
+    clashes = Clashes(job, template)
     by_key: dict[str, Coordinates] = {}
     by_path: dict[str, Coordinates] = {}
     yielded = 0
-    for cell in cells:
-        coordinates = tuple([choice.pair for choice in cell])
+    for cell in walked:
+        coordinates = cells.coordinates(cell)
         asked: dict[str, Any] = base.copy()
         for choice in cell:
             axis = choice.pair[0]
@@ -283,31 +202,37 @@ def _exports(job: Job, cells: Iterable[tuple[_Choice, ...]], selection: Selectio
             "start": asked["window"].start,
             "end": asked["window"].end - end_less,
         }
-        body = _body(asked)
-        key = export_key(model.api.base_url, asked["impersonate"], body)
-        earlier = by_key.setdefault(key, coordinates)
-        if earlier is not coordinates:
-            if earlier == coordinates:  # an included cell that the product has anyway, as rolling windows reach it
-                continue
-            raise JobError(_same_question(job, earlier, coordinates))
+        key = export_key(model.api.base_url, asked["impersonate"], _body(asked))
+        twin = by_key.setdefault(key, coordinates)
+        if twin is not coordinates:
+            clashes.same_question(twin, coordinates)
         try:
             path = template.render(dict(coordinates, ext=asked["format"], name=model.name, key=key))
         except Misfit as misfit:
-            misfit.message = f"{_cell(coordinates)}: {misfit.message}"
-            raise JobError(job.misfit(("output", "path"), misfit)) from None
-        earlier = by_path.setdefault(paths.collision_key(path), coordinates)
-        if earlier is not coordinates:
-            raise JobError(_same_path(job, path, earlier, coordinates, template))
-        if selection is None or selection.matches(coordinates):
+            clashes.unstorable(coordinates, misfit)
+            continue
+        holder = by_path.setdefault(paths.collision_key(path), coordinates)
+        if holder is not coordinates and holder is not twin:
+            clashes.same_path(path, holder, coordinates)
+        elif holder is twin is coordinates and (selection is None or selection.matches(coordinates)):
             yielded += 1
             yield Export(key=key, coordinates=coordinates, path=path, **asked)
-    if not by_key:
-        problem = job.problem(("matrix", "exclude"), "every cell of the matrix is excluded", code="job.empty")
-        raise JobError(problem)
+    found = [*wrong, *clashes.problems()]
+    if not by_key and not model.matrix.include:
+        found.append(job.problem(("matrix", "exclude"), "every cell of the matrix is excluded", code="job.empty"))
+    if found or options:
+        raise JobError(*sorted(found, key=job.order), *options)
     if selection is not None and not yielded:
-        options = ", ".join(selection.options)
-        hint = f"{options} leaves none of {len(by_key):,}; `plan` without --select shows all"
-        raise JobError(Problem("nothing is selected", code="select.empty", hint=hint))
+        raise JobError(Problem("nothing is selected", code="select.empty", hint=_why_none(selection, by_key.values())))
+
+
+def _why_none(selection: Selection, all_cells: Collection[Coordinates]) -> str:
+    """Which axis has nothing of what the options want; if none is so, that they agree on no cell."""
+    for axis, patterns in selection.wanted:
+        labels = dict.fromkeys(dict(each)[axis] for each in all_cells)
+        if not any(matcher(axis, pattern)(label) for pattern in patterns for label in labels):
+            return f"no {axis} matches {','.join(patterns)}: {cells.nearest_label(axis, patterns[0], labels)}"
+    return f"{', '.join(selection.options)} leaves none of {len(all_cells):,}; `plan` without --select shows all"
 
 
 def _body(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -321,37 +246,3 @@ def _body(asked: Mapping[str, Any]) -> dict[str, Any]:
         if asked[name]:
             body[sent] = list(asked[name])
     return body
-
-
-def _cell(coordinates: Coordinates) -> str:
-    return " ".join(f"{axis}={label}" for axis, label in coordinates)
-
-
-def _differing(one: Coordinates, other: Coordinates) -> list[str]:
-    return [axis for (axis, label), (_, other_label) in zip(one, other, strict=True) if label != other_label]
-
-
-def _same_question(job: Job, one: Coordinates, other: Coordinates) -> Problem:
-    axis = _differing(one, other)[0]
-    return job.problem(
-        ("matrix", axis, dict(other)[axis]),
-        f"two cells ask the service the same question: {_cell(one)} and {_cell(other)}",
-        hint=f"labels of the axis {axis!r} share their ids, or the service takes them for one: leave one out",
-        code="job.collision",
-    )
-
-
-def _same_path(job: Job, path: str, one: Coordinates, other: Coordinates, template: paths.Template) -> Problem:
-    missing = [axis for axis in _differing(one, other) if axis not in template.placeholders]
-    if missing:
-        hint = f"add {' and '.join(f'{{{axis}}}' for axis in missing)} to output.path"
-    else:
-        hint = (
-            "their labels differ only in case, in Unicode form or in characters that no file name can hold: rename one"
-        )
-    return job.problem(
-        ("output", "path"),
-        f"two cells have the path {path!r}: {_cell(one)} and {_cell(other)}",
-        hint=hint,
-        code="job.collision",
-    )

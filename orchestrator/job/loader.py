@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.errors import JobError, Problem
 from orchestrator.job import yaml_nodes
 from orchestrator.job.axes import AXES, open_relative
-from orchestrator.job.misfit import Misfit, did_you_mean
+from orchestrator.job.misfit import Misfit, did_you_mean, nearest
 from orchestrator.job.model import JobFile
 from orchestrator.job.paths import Template
 from orchestrator.job.references import interpolate
@@ -32,11 +32,18 @@ _TOKEN = ("api", "token")
 _UNSHOWN = {("api",), ("api", "base_url"), _TOKEN, ("network",), ("network", "proxy")}
 """Where a secret may stand, in its place or by mistake."""
 _SET_QUOTES = "a value is read as YAML: quote text with braces twice, as in --set 'output.path=\"{window}.json\"'"
-_PYDANTIC = {
-    "missing": "is missing and required",
-    "model_type": "a mapping of keys is due here",
-    "dict_type": "a mapping of keys is due here",
+_REQUIRED = {
+    "version": "version: 1",
+    "name": "name: support-backfill",
+    "api": 'api: {token: "${LOOP_API_TOKEN}"}',
+    "token": 'token: "${LOOP_API_TOKEN}"',
+    "matrix": "matrix: {window: {every: month, last: 1}}",
+    "window": "window: {every: month, last: 1}",
+    "every": "every: month",
+    "output": "output: {to: ./exports}",
+    "to": "to: ./exports",
 }
+"""What to write for a required key that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,10 @@ class Job:
         """A problem at that path of keys."""
         return _problem(self.place(path), tuple(path), Misfit(message, hint=hint), code=code)
 
+    def order(self, problem: Problem) -> tuple[bool, int, int]:
+        """For sorting problems: those of the job file first, as it runs."""
+        return _order(problem, str(self.file))
+
     def misfit(self, path: Sequence[str | int], misfit: Misfit) -> Problem:
         """The problem that a misfit at that path of keys is."""
         return _placed(self._root, (*path, *misfit.at), misfit)
@@ -91,7 +102,7 @@ def load_job(
     problems: list[Problem] = []
     root = _tree(text, str(path), overrides, problems)
     folder = file.absolute().parent
-    broken: set[tuple[str | int, ...]] = set()
+    broken: set[str] = set()
 
     def value_of(node: Node, at: tuple[str | int, ...]) -> Any:
         if isinstance(node, yaml_nodes.Mapping):
@@ -105,8 +116,8 @@ def load_job(
         try:
             return interpolate(node.text, environ, folder)
         except Misfit as misfit:
-            broken.add(at)
             problems.append(_placed(root, at, misfit))
+            broken.add(f"{problems[-1].key}.")
             return ""
 
     values = value_of(root, ())
@@ -115,12 +126,12 @@ def load_job(
         model = JobFile.model_validate(values, context={"files": open_relative(folder)})
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
-            at = found["loc"]
-            if not any(at[: len(lost)] == lost for lost in broken):
-                problems += _told(root, at, found["type"], found["msg"], found.get("ctx", {}).get("error"))
+            told = _told(root, found["loc"], found["type"], found["msg"], found.get("ctx", {}).get("error"))
+            # What stands in for a reference that can't be replaced is no fault of its own.
+            problems += [each for each in told if not f"{each.key}.".startswith(tuple(broken))]
     problems += _across(root, values)
     if problems or model is None:
-        raise JobError(*sorted(problems, key=lambda p: (p.file != str(path), p.line or 0, p.column or 0)))
+        raise JobError(*sorted(problems, key=lambda problem: _order(problem, str(path))))
     return Job(model, file, folder, hashlib.sha256(data).hexdigest(), root)
 
 
@@ -211,14 +222,29 @@ def _elsewhere(node: Node, place: Place) -> Node:
 def _told(root: Node, at: tuple[str | int, ...], kind: str, message: str, error: object) -> list[Problem]:
     """One of pydantic's findings as problems. Its own texts are never used for what may hold a value."""
     if kind == "extra_forbidden":
+        key = str(at[-1])
+        homes = [".".join(home) for home in _SECTIONS if key in _keys(home)]
         allowed = _keys(at[:-1])
-        misfit = Misfit(f"unknown key {str(at[-1])[:MAX_SHOWN]!r}", hint=did_you_mean(str(at[-1]), allowed))
+        home = f"`{key}` belongs under {' or '.join(homes)}" if homes else None
+        near = did_you_mean(key, allowed) if home is None or nearest(key, allowed) else None
+        hint = "; ".join(each for each in (near, home) if each) or None
+        misfit = Misfit(f"unknown key {key[:MAX_SHOWN]!r}", hint=hint)
         return [_problem(yaml_nodes.key_of(root, at), at, misfit)]
     if hasattr(error, "all"):
         return [_placed(root, (*at, *misfit.at), misfit) for misfit in error.all]
     if kind == "missing":
-        return [_placed(root, at, Misfit(f"{at[-1]!r} {_PYDANTIC[kind]}", show=False))]
-    return [_placed(root, at, Misfit(_PYDANTIC.get(kind, message)))]
+        hint = f"write {_REQUIRED[str(at[-1])]}"
+        return [_placed(root, at, Misfit(f"{at[-1]!r} is missing and required", hint=hint, show=False))]
+    if kind == "model_type":
+        return [_placed(root, at, Misfit("a mapping of keys is due here", hint=f"its keys: {', '.join(_keys(at))}"))]
+    return [_placed(root, at, Misfit(message))]
+
+
+_SECTIONS = (
+    *((section,) for section in JobFile.model_fields if section not in ("version", "name")),
+    ("matrix", "window"),
+)
+"""Where keys are; one that lost its indentation is looked for in all of them."""
 
 
 def _keys(at: tuple[str | int, ...]) -> list[str]:
@@ -234,20 +260,33 @@ def _keys(at: tuple[str | int, ...]) -> list[str]:
 
 
 def _across(root: Node, values: Any) -> list[Problem]:
-    """What two sections must agree on, looked at even if something else is wrong: the axes that others speak of."""
+    """What several places must agree on, looked at even if something else is wrong: the axes that others speak of."""
     matrix, output = values.get("matrix"), values.get("output")
+    if not isinstance(matrix, dict):
+        return []
+    # A misspelt axis is told already; whoever speaks of the one that was meant is right.
+    axes = [axis for axis in (key if key in AXES else nearest(key, AXES) for key in matrix) if axis is not None]
+    found: list[Problem] = []
+    for name in ("exclude", "include"):
+        entries = matrix.get(name)
+        for n, entry in enumerate(entries if isinstance(entries, list) else ()):
+            for axis in entry if isinstance(entry, dict) else ():
+                if axis in AXES and axis not in axes:
+                    misfit = Misfit(
+                        f"the matrix has no axis {axis!r}", hint=did_you_mean(axis, axes), show=False, on_key=True
+                    )
+                    found.append(_placed(root, ("matrix", name, n, axis), misfit))
     template = output.get("path") if isinstance(output, dict) else None
-    if not isinstance(matrix, dict) or not isinstance(template, str):
-        return []
-    try:
-        read = Template.parse(template)
-    except Misfit:  # told already, by the model
-        return []
-    try:
-        read.check([axis for axis in matrix if axis in AXES])
-    except Misfit as misfit:
-        return [_placed(root, ("output", "path"), misfit)]
-    return []
+    if isinstance(template, str):
+        try:
+            read = Template.parse(template)
+        except Misfit:  # told already, by the model
+            return found
+        try:
+            read.check(axes)
+        except Misfit as misfit:
+            found.append(_placed(root, ("output", "path"), misfit))
+    return found
 
 
 def _placed(root: Node, at: tuple[str | int, ...], misfit: Misfit) -> Problem:
@@ -260,7 +299,12 @@ def _placed(root: Node, at: tuple[str | int, ...], misfit: Misfit) -> Problem:
     if misfit.show and at not in _UNSHOWN and isinstance(node, Scalar) and not node.nothing and node.text:
         shown = node.text if len(node.text) <= MAX_SHOWN else node.text[:MAX_SHOWN] + "…"
         message = f"{message}; found {shown!r}"
-    return _problem(yaml_nodes.place_of(root, at), at, Misfit(message, hint=misfit.hint))
+    place = yaml_nodes.key_of(root, at) if misfit.on_key else yaml_nodes.place_of(root, at)
+    return _problem(place, at, Misfit(message, hint=misfit.hint))
+
+
+def _order(problem: Problem, file: str) -> tuple[bool, int, int]:
+    return problem.file != file, problem.line or 0, problem.column or 0
 
 
 def _problem(place: Place, at: tuple[str | int, ...], misfit: Misfit, code: str = "job.invalid") -> Problem:

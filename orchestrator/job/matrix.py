@@ -25,7 +25,7 @@ from typing import TypeAlias, TypeVar
 from orchestrator.errors import JobError, Problem
 from orchestrator.job.axes import AXES
 from orchestrator.job.misfit import Misfit, did_you_mean, gather
-from orchestrator.job.periods import span
+from orchestrator.job.periods import meant, span
 from orchestrator.job.scalars import text
 
 T = TypeVar("T")
@@ -73,9 +73,11 @@ def _range(pattern: str) -> tuple[date | None, date | None]:
     begin, _, end = pattern.partition("..")
     first, last = span(begin), span(end)
     if (begin and first is None) or (end and last is None) or not (first or last):
+        begin, end = meant(begin) or begin, meant(end) or end
+        readable = (begin or end) and all(span(each) for each in (begin, end) if each)
         raise Misfit(
             "a range of windows names its ends by their labels",
-            hint="write 2023-01..2024-06, ..2023-05 or 2024-01..",
+            hint=f"write {begin}..{end}" if readable else "write 2023-01..2024-06, ..2023-05 or 2024-01..",
         )
     if first and last and last.last < first.first:
         raise Misfit("this range ends before it begins")
@@ -120,7 +122,7 @@ def _patterns(axis: str, entry: object) -> tuple[str, ...]:
 
 def _known(axis: str) -> None:
     if axis not in AXES:
-        raise Misfit(f"there is no axis {axis!r}", hint=did_you_mean(axis, AXES), show=False)
+        raise Misfit(f"there is no axis {axis!r}", hint=did_you_mean(axis, AXES), show=False, on_key=True)
 
 
 def _list(value: object) -> Iterable[object]:
@@ -137,12 +139,15 @@ def product(axes: Sequence[Sequence[T]], excluded: Sequence[Sequence[frozenset[T
 
     A rule holds for each axis the values that it covers; None covers all.
     """
-    for cell in itertools.product(*axes):
-        if not any(
-            all(covers is None or value in covers for covers, value in zip(rule, cell, strict=True))
-            for rule in excluded
-        ):
-            yield cell
+    cells = itertools.product(*axes)
+    yield from (cell for cell in cells if not covered(cell, excluded)) if excluded else cells
+
+
+def covered(cell: Sequence[T], rules: Iterable[Sequence[frozenset[T] | None]]) -> bool:
+    """Whether one of the rules holds for the cell on every axis."""
+    return any(
+        all(covers is None or value in covers for covers, value in zip(rule, cell, strict=True)) for rule in rules
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- selection
@@ -188,7 +193,8 @@ class Selection:
         for name, end in (("--from", first), ("--to", last)):
             if end and span(end) is None:
                 message = "a window is due here, by its label or a date"
-                problems.append(_problem(Misfit(message, hint="write 2024-01 or 2024-01-15"), f"{name} {end}"))
+                hint = f"write {meant(end) or '2024-01 or 2024-01-15'}"
+                problems.append(_problem(Misfit(message, hint=hint), f"{name} {end}"))
         if bounds and not problems:
             try:
                 matcher("window", bounds)
@@ -206,10 +212,19 @@ class Selection:
         """What was asked for, as the command line said it."""
         return (*(term.option for term in self.terms), *([f"window={self.bounds}"] if self.bounds else []))
 
-    def check(self, axes: Iterable[str]) -> None:
-        """Raises JobError if an option names an axis that the job's matrix lacks."""
+    @property
+    def wanted(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Axis and patterns, one of which a cell has to match; `--from` and `--to` are a pattern of their own."""
+        found: dict[str, tuple[str, ...]] = {}
+        for term in self.terms:
+            if not term.negated:
+                found[term.axis] = (*found.get(term.axis, ()), *term.patterns)
+        return [*found.items(), *([("window", (self.bounds,))] if self.bounds else [])]
+
+    def unknown_axes(self, axes: Iterable[str]) -> list[Problem]:
+        """What is wrong with options that name an axis which the job's matrix lacks."""
         known = list(axes)
-        problems = [
+        return [
             _problem(
                 Misfit(f"this job has no axis {term.axis!r}", hint=did_you_mean(term.axis, known)),
                 f"--select {term.option}",
@@ -217,8 +232,6 @@ class Selection:
             for term in self.terms
             if term.axis not in known
         ]
-        if problems:
-            raise JobError(*problems)
 
     def matches(self, coordinates: Iterable[tuple[str, str]]) -> bool:
         """Whether the cell with these (axis, label) pairs is picked."""

@@ -21,7 +21,7 @@ class Misfit(ValueError):
 
     `at` leads from the value that was being read to the part that is wrong. `show` is False where the text as written
     must not be repeated (it may be a secret) or would add nothing. `file` and `line` are set when the fault lies in
-    another file than the job's.
+    another file than the job's, `on_key` when it is the key that can't be, not what stands behind it.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Misfit(ValueError):
         show: bool = True,
         file: str | None = None,
         line: int | None = None,
+        on_key: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -41,6 +42,7 @@ class Misfit(ValueError):
         self.show = show
         self.file = file
         self.line = line
+        self.on_key = on_key
 
     @property
     def all(self) -> tuple[Misfit, ...]:

@@ -7,6 +7,7 @@ are exactly the paths of the document. Field descriptions are the help texts of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -24,7 +25,7 @@ from pydantic import (
 )
 
 from orchestrator.job import axes, matrix, paths, scalars
-from orchestrator.job.misfit import Misfit
+from orchestrator.job.misfit import Misfit, nearest
 from orchestrator.job.periods import KINDS, MAX_DAYS, Every
 from orchestrator.job.references import SecretRef
 from orchestrator.job.windows import Range, window_range, zone
@@ -72,14 +73,24 @@ def _axis(value: object, info: ValidationInfo) -> tuple[axes.Value, ...]:
 def _every(value: object) -> Every:
     if isinstance(value, Every):
         return value
+    due = f"{', '.join(KINDS)} or {{days: N}} is due here"
     if isinstance(value, Mapping):
         if set(value) != {"days"}:
-            raise Misfit("{days: N} is due here")
+            raise Misfit(due, hint="two weeks are {days: 14}")
         try:
             return Every("days", scalars.integer(1, MAX_DAYS)(value["days"]))
         except Misfit as misfit:
             raise misfit.below("days") from None
-    return Every(scalars.choice(*KINDS)(value))
+    kind = scalars.scalar(value, f"{', '.join(KINDS)} or {{days: N}}")
+    if kind in KINDS:
+        return Every(kind)
+    days = re.fullmatch(r"([0-9]{1,4}) ?d?(?:ays?)?", kind)
+    near = "day" if kind == "daily" else nearest(kind, KINDS)
+    if days is not None:
+        raise Misfit(due, hint=f"write {{days: {days[1]}}}")
+    if near is not None:
+        raise Misfit(due, hint=f"did you mean `{near}`?")
+    raise Misfit(due, hint="for another length write {days: N}: a fortnight is {days: 14}")
 
 
 Text: TypeAlias = Annotated[str, BeforeValidator(scalars.text), WithJsonSchema(_TEXT)]

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.job.axes import AXES
-from orchestrator.job.misfit import Misfit, did_you_mean
+from orchestrator.job.misfit import Misfit, did_you_mean, nearest
 
 MAX_NAME_BYTES = 223
 """Of one segment: file systems allow 255, and a temporary name adds up to 32."""
@@ -131,7 +131,10 @@ class Template:
 
 def _segment(part: str) -> tuple[tuple[str, str], ...]:
     if not part:
-        raise Misfit("a relative path is due here: no slash at either end, and no two in a row")
+        raise Misfit(
+            "a relative path is due here: no slash at either end, and no two in a row",
+            hint="files go below output.to; change that to put them elsewhere",
+        )
     pieces = []
     for name, literal, astray in _PIECE.findall(part):
         if astray or (not literal and name not in PLACEHOLDERS):
@@ -154,4 +157,7 @@ def _segment(part: str) -> tuple[tuple[str, str], ...]:
 
 
 def _brace_hint(name: str) -> str | None:
-    return did_you_mean(name, PLACEHOLDERS) if name else "close every { with a }"
+    if not name:
+        return "a placeholder is a name between one { and one }"
+    near = nearest(name, PLACEHOLDERS)
+    return f"did you mean {{{near}}}?" if near else None

@@ -30,6 +30,17 @@ _EXAMPLES = {
     "year": "2024",
     "days": "2024-01-15..2024-01-24",
 }
+_LOOSE = tuple(
+    re.compile(form)
+    for form in (
+        r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})(?:[-/.](?P<day>[0-9]{1,2})(?:[T ].*)?)?",
+        r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})",
+        r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})",
+        r"(?P<year>[0-9]{4})[-/ ]?(?P<unit>[QW])(?P<number>[0-9]{1,2})",
+        r"(?P<unit>[QW])(?P<number>[0-9]{1,2})[-/ ]?(?P<year>[0-9]{4})",
+    )
+)
+"""Ways of writing that can mean one thing only; 01/02/2024 is none of them."""
 _LABEL = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?:W(?P<week>[0-9]{2})|Q(?P<quarter>[0-9])|(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?))?",
 )
@@ -142,6 +153,12 @@ class Every:
 
     def _off(self, text: str, named: Span | None, *, end: bool) -> Misfit:
         """What to say of an end that is no boundary, with the two nearest that are."""
+        label = meant(text) if named is None else None
+        if label is not None:
+            try:
+                _ = self.end(label) if end else self.begin(label)
+            except Misfit as misfit:
+                return misfit
         form = (
             f"a {self.kind}, such as {self.example},"
             if self.kind in KINDS
@@ -149,6 +166,8 @@ class Every:
         )
         day = _near(text, end=end) if named is None else (named.last if end else named.first)
         what = f"{form} or the {'last' if end else 'first'} day of one is due here"
+        if label is not None:
+            return Misfit(what, hint=f"write {label}")
         if day is None:
             return Misfit(what, hint=f"write it as {self.example}")
         if not FIRST_DAY + 7 * _DAY <= day <= LAST_DAY:
@@ -156,7 +175,10 @@ class Every:
         first = self.floor(day)
         two = (self.preceding(first), first) if end else (first, self.following(first))
         edges = [self.last_day(f) if end else f for f in two]
-        names = " and ".join(f"{self.label(f)} ({edge.isoformat()})" for f, edge in zip(two, edges, strict=True))
+        names = " and ".join(
+            self.label(f) if self.kind == "day" else f"{self.label(f)} ({edge.isoformat()})"
+            for f, edge in zip(two, edges, strict=True)
+        )
         hint = None
         if end and self.floor(day) == day and named is not None and named.first == named.last:
             hint = "`to` is included: name the last period that you want, or its last day"
@@ -196,6 +218,23 @@ def span(label: str) -> Span | None:
             begin = date(year, month, 1)
             return Span(begin, _months_on(begin, 1) - _DAY)
         return Span(date(year, 1, 1), date(year, 12, 31))
+    return None
+
+
+def meant(text: str) -> str | None:
+    """The label that `text`, which is none, was certainly meant to be: 2024-01-05 for 2024-1-5, 2024-Q1 for q1 2024."""
+    if span(text) is not None:
+        return None
+    for form in _LOOSE:
+        found = form.fullmatch(text.strip().upper())
+        if found is not None:
+            part = found.groupdict()
+            if part.get("unit"):
+                number = part["number"].zfill(2) if part["unit"] == "W" else part["number"].lstrip("0")
+                label = f"{part['year']}-{part['unit']}{number}"
+            else:
+                label = "-".join(each.zfill(2) for each in (part["year"], part["month"], part["day"]) if each)
+            return label if span(label) is not None else None
     return None
 
 

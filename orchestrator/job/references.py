@@ -87,7 +87,7 @@ class SecretRef:
         if inner is None or not (_NAME.fullmatch(inner) or inner.removeprefix("file:").strip() not in ("", inner)):
             raise Misfit(
                 "a reference is due here, `${NAME}` or `${file:PATH}`: a secret never stands in a job file",
-                hint="write token: ${LOOP_API_TOKEN} and set that variable",
+                hint='write token: "${LOOP_API_TOKEN}" and set that variable',
                 show=False,
             )
         return cls(str(value))

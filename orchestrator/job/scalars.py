@@ -18,7 +18,7 @@ _PART = r"(?:([0-9]{{1,12}}(?:\.[0-9]{{1,12}})?){unit})?"
 _DURATION = re.compile("".join(_PART.format(unit=unit) for unit in ("h", "m(?!s)", "s", "ms")))
 _SECONDS = (3600.0, 60.0, 1.0, 0.001)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_BRACES = "put quotes around it: braces begin a mapping in YAML"
+_BRACES = 'put quotes around it: braces begin a mapping in YAML, so write "{…}" for text'
 
 
 def scalar(value: object, due: str) -> str:
@@ -30,7 +30,9 @@ def scalar(value: object, due: str) -> str:
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, Mapping):
-        raise Misfit(f"{due} is due here, not a mapping", hint=f'{_BRACES}, so write "{{…}}" for text')
+        # `{team}` where text is due is a mapping whose only key has nothing behind it.
+        slip = len(value) == 1 and None in value.values()
+        raise Misfit(f"{due} is due here, not a mapping", hint=_BRACES if slip else None)
     if isinstance(value, list | tuple):
         raise Misfit(f"{due} is due here, not a list")
     raise Misfit(f"{due} is due here, and nothing is given")
@@ -49,7 +51,10 @@ def text(value: object, due: str = "text") -> str:
 def name(value: object) -> str:
     found = scalar(value, "a name")
     if re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", found) is None:
-        raise Misfit("a name of lower-case letters, digits and hyphens, beginning with a letter or digit, is due here")
+        raise Misfit(
+            "a name of lower-case letters, digits and hyphens, beginning with a letter or digit, is due here",
+            hint="such as support-backfill",
+        )
     return found
 
 
@@ -67,7 +72,7 @@ def boolean(value: object) -> bool:
         return True
     if found in ("false", "False", "FALSE"):
         return False
-    raise Misfit("true or false is due here")
+    raise Misfit("true or false is due here", hint="YAML's other words for them (yes, no, on, off) are not read")
 
 
 def choice(*allowed: str, later: Mapping[str, str] | None = None) -> Callable[[object], str]:
@@ -153,6 +158,10 @@ def base_url(value: object) -> str:
         raise Misfit("a URL without a user or password is due here", hint="the token goes into api.token", show=False)
     if "?" in found or "#" in found:
         raise Misfit("a URL without a query or fragment is due here", show=False)
+    if re.search(r"/api/v1(/report.*)?/?$", url.path):
+        raise Misfit(
+            "the API's own path is not part of base_url", hint="leave /api/v1 and what follows away", show=False
+        )
     if url.scheme == "http" and not _loopback(host):
         raise Misfit(
             "https is due here; http is allowed on a loopback host only",

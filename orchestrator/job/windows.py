@@ -22,7 +22,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.job.misfit import Misfit, Misfits, did_you_mean
-from orchestrator.job.periods import FIRST_DAY, LAST_DAY, Every, span
+from orchestrator.job.periods import FIRST_DAY, LAST_DAY, Every, meant, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +174,10 @@ def window(every: Every, label: str, tz: ZoneInfo) -> Window:
 def _anchor(every: Every, first: str) -> date:
     """Where N-day periods begin: `first` is a date, or the label of a whole period."""
     named = span(first)
-    if named is None or not FIRST_DAY <= named.first <= named.last <= LAST_DAY:
-        return every.begin(first)
+    if named is None:
+        raise Misfit("a first day is due here, such as 2024-01-15", hint=f"write {meant(first) or 'it like that'}")
+    if not FIRST_DAY <= named.first <= named.last <= LAST_DAY:
+        raise Misfit(f"a first day between {FIRST_DAY.year} and {LAST_DAY.year} is due here")
     days = (named.last - named.first).days + 1
     if days not in (1, every.days):
         raise Misfit(

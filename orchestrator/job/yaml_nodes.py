@@ -24,8 +24,8 @@ MAX_DEPTH = 50
 
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _PLAIN_TAGS = (None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
-_QUOTES = "put quotes around it: {…} begins a mapping in YAML"
-_BRACE_SLIPS = (re.compile(r":\s*\{[\w-]*\}\S*"), re.compile(r"\$\{"))
+_AFTER_BRACES = re.compile(r"\{[\w-]*\}\s*$")
+_GLUED = re.compile(r"[^\s,\[\]{}:]$")
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -196,11 +196,43 @@ def _refuse_tag(tag: str | None, place: Place, faults: list[tuple[Place, Misfit]
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str) -> tuple[Place, Misfit]:
     mark = error.problem_mark or error.context_mark
     assert mark is not None
+    if error.problem == "could not find expected ':'" and error.context_mark is not None:
+        mark = error.context_mark  # the key; the other mark is wherever libyaml gave up
     lines = text.split("\n")
     line = lines[mark.line] if mark.line < len(lines) else ""
-    hint = _QUOTES if any(slip.search(line) for slip in _BRACE_SLIPS) else None
     said = ", ".join(part for part in (error.context, error.problem) if part)
+    hint = _syntax_hint(error, before=line[: mark.column], char=line[mark.column : mark.column + 1])
     return Place(file, mark.line + 1, mark.column + 1), Misfit(f"this is not readable as YAML: {said}", hint=hint)
+
+
+def _syntax_hint(error: yaml.MarkedYAMLError, before: str, char: str) -> str | None:
+    """What probably happened, where libyaml stopped at `char` with `before` in front of it in its line."""
+    context, problem = error.context or "", error.problem or ""
+    opened = f"in line {error.context_mark.line + 1}" if error.context_mark is not None else ""
+    if context.startswith("while parsing a") and any(quote in before for quote in "“”„‘’"):
+        return "write plain quotes, not typographic ones"
+    if context.startswith("while parsing a") and (
+        (char == "{" and _GLUED.search(before)) or (char not in ("", "#") and _AFTER_BRACES.search(before))
+    ):
+        return "put quotes around it: {…} begins a mapping in YAML"
+    if context.startswith("while parsing a flow"):
+        return f"the {'[' if 'sequence' in context else '{'} {opened} is not closed, or a comma is missing before this"
+    if context == "while scanning a quoted scalar":
+        return f"the quote {opened} is not closed"
+    if context in ("while scanning an alias", "while scanning an anchor"):
+        return "put quotes around text that begins with * or &"
+    if problem == "found character that cannot start any token":
+        return "indent with spaces, not tabs" if char == "\t" else f"put quotes around text that begins with {char}"
+    if problem == "found unknown escape character":
+        return "put single quotes around it: within double quotes \\ has a meaning of its own"
+    if problem == "could not find expected ':'":
+        return "write `key: value`, with a space after the colon"
+    if problem in ("mapping values are not allowed in this context", "did not find expected key"):
+        return (
+            "is this line indented like its neighbours, and is a space after each key's colon? "
+            "text that holds a colon and a space needs quotes"
+        )
+    return None
 
 
 # --------------------------------------------------------------------------------------------------------- the tree

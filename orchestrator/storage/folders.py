@@ -41,6 +41,14 @@ def place(tmp: int, temp: str, root: int, path: str) -> None:
         sync_folder(parent)
 
 
+def secure(root: int, path: str) -> None:
+    *folders, name = segments(path)
+    with refusing(path), _folder(root, folders, make=True) as parent:
+        if _look(parent, name) is None:
+            raise missing(path)
+        sync_folder(parent)
+
+
 def move(root: int, source: str, target: str, replace: bool) -> None:
     *source_folders, source_name = segments(source)
     *target_folders, target_name = segments(target)
@@ -159,7 +167,7 @@ def _folder(start: int, names: Sequence[str], *, make: bool, mode: int = 0o777) 
 
 def _step(fd: int, name: str, path: str, *, make: bool, mode: int) -> int:
     try:
-        return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+        deeper = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
     except FileNotFoundError:
         if not make:
             raise
@@ -170,6 +178,10 @@ def _step(fd: int, name: str, path: str, *, make: bool, mode: int) -> int:
         if found is not None and stat.S_ISLNK(found.st_mode):
             raise symlink(path) from None
         raise in_the_way(path, "a file") from None
+    else:
+        if make:
+            sync_folder(fd)  # whoever made it may have been killed before this
+        return deeper
     with contextlib.suppress(FileExistsError):  # another export of this run made it just now
         os.mkdir(name, mode, dir_fd=fd)
     sync_folder(fd)

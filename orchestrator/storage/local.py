@@ -88,6 +88,9 @@ class LocalStorage:
         root, tmp = self._writable()
         await self._run(folders.place, tmp, temp, root, path)
 
+    async def secure(self, path: str) -> None:
+        await self._run(folders.secure, self._writable()[0], path)
+
     async def move(self, source: str, target: str, *, replace: bool = False) -> None:
         await self._run(folders.move, self._writable()[0], source, target, replace)
 

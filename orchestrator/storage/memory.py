@@ -77,6 +77,11 @@ class MemoryStorage:
             raise missing(f"{path}: its temporary file {temp}")
         self._files[path] = blob
 
+    async def secure(self, path: str) -> None:
+        await asyncio.sleep(0)
+        if path not in self._files:
+            raise missing(path)
+
     async def move(self, source: str, target: str, *, replace: bool = False) -> None:
         await asyncio.sleep(0)
         segments(source)

@@ -120,6 +120,14 @@ async def test_a_folder_or_a_file_in_the_way_is_refused(opened):
         assert await storage.inspect_temp(temp, content) == b"2"
 
 
+async def test_securing_a_stored_file(opened):
+    async with opened() as storage:
+        await stored(storage, "a/f.json", b"1")
+        await storage.secure("a/f.json")
+        assert await storage.inspect("a/f.json", content) == b"1"
+        assert await code_of(storage.secure("g")) == "storage.missing"
+
+
 async def test_move(opened):
     async with opened() as storage:
         await stored(storage, "old/f.json", b"1")

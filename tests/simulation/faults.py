@@ -96,6 +96,7 @@ BETWEEN = {
 SHAPE = {
     "no etag": "the file host gives no validator: nothing can be resumed",
     "gzip": "bodies come compressed",
+    "same size": "all files are of one size, so that a size tells nothing",
     "stop": "retry.ambiguous: stop",
 }
 

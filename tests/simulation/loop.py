@@ -17,7 +17,7 @@ from typing import Any
 
 from anyio._backends import _asyncio as anyio_backend
 
-STEPS = 200_000
+STEPS = 50_000
 """Callbacks in one process, after which it is taken to spin."""
 
 

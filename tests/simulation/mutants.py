@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from oracle import judge
+from story import play
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -90,11 +93,11 @@ MUTANTS = (
            "if events:\n        await anyio.sleep(2.0 if events[0].kind == 'created' else 0)\n        await self._write(events)"),
     Mutant("any 5xx counts as not created", "api.wire:_refusal",
            "status == 503 and header(headers, \"retry-after\") is not None", "status >= 500"),
-    Mutant("created anew although one may complete", "engine.step:wants",
-           "case _:\n            return ()", "case State.GENERATING if live.may_create:\n            return (Create(live.create_at),)\n        case _:\n            return ()"),
+    Mutant("a living report is not waited for", "engine.states:_resting",
+           "return State.GENERATING if part.live else State.WAITING", "return State.WAITING"),
     # silence, rate, limits
     Mutant("the gate is kept in memory only", "journal.account:JournalAccount.pause",
-           "await self._keeper.remember(", "dict("),
+           "await self._keeper.remember(", "(lambda *_: None)("),
     Mutant("an earlier run's gate is not read", "journal.account:JournalAccount._left_by_another",
            "if pause is None:", "if True:"),
     Mutant("Retry-After is shortened by a tenth", "engine.attempts:Attempts._pause",
@@ -164,7 +167,9 @@ MUTANTS = (
     Mutant("stored before the rename", "engine.attempts:Attempts.place",
            "await self._storage.place(file.temp, file.path)", "pass"),
     Mutant("a file found after a crash is not read again", "engine.attempts:Attempts.place",
-           "_same(await self._storage.inspect_temp(file.temp, read), file)", "await self._storage.inspect_temp(file.temp, len) is None or True"),
+           "_same(await self._storage.inspect_temp(file.temp, read), file)", "await self._storage.inspect_temp(file.temp, lambda _: True)"),
+    Mutant("a file found at its place is not made durable", "engine.attempts:Attempts.place",
+           "await self._storage.secure(file.path)", "pass"),
     Mutant("the last bytes stay in memory", "engine.transfer:Transfers.fetch",
            "await partial.writer.finish()", "pass"),
     Mutant("verified files are swept", "cli.session:Session._recall",
@@ -176,6 +181,8 @@ MUTANTS = (
            "and key in self._supersedes", "and False"),
     Mutant("adoption looks at no size", "engine.manifest:_adoption",
            "there = sizes.get(path) == size", "there = True"),
+    Mutant("nothing is adopted", "engine.manifest:_adoption",
+           "there = sizes.get(path) == size", "there = False"),
     Mutant("adoption takes the older for the newer", "engine.manifest:_adoption",
            "known.stored_at < at", "known.stored_at > at"),
     Mutant("a file that is gone counts as stored", "engine.plan:_Planner._stored",
@@ -189,8 +196,16 @@ MUTANTS = (
     # secrets and words
     Mutant("the token is not blanked out", "api.wire:_refusal",
            "words = said(body, secret)", 'words = said(body, "")'),
-    Mutant("signed URLs show their query", "engine.ports:SignedUrl.__str__",
-           'return self._secret.partition("?")[0].partition("#")[0]', "return self._secret"),
     Mutant("a renewed token is not used", "engine.attempts:Attempts._concerns_all",
            "if await self._api.renew_credentials():", "if False:"),
 )  # fmt: skip
+
+
+def hunt(mutant: Mutant, seeds: int) -> tuple[int, str] | None:
+    """The first seed that catches the mutant, and by which rule; None if it outlives all `seeds`."""
+    with mutant.planted():
+        for seed in range(seeds):
+            violations = judge(play(seed).evidence)
+            if violations:
+                return seed, str(violations[0])
+    return None

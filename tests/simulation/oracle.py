@@ -30,6 +30,7 @@ from orchestrator.engine.states import (
     State,
     Stored,
     Superseded,
+    Torn,
     Unanswered,
 )
 
@@ -183,12 +184,25 @@ def stored_stays(e: Evidence) -> Iterator[str]:
         there = set(census.files.values())
         coming = {p.file.sha256 for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file}
         for record in census.records.values():
+            if e.forgotten and record.key not in e.processes[census.process].named:
+                continue  # an older memory may not know that its file was moved on or replaced
             for part in record.parts:
                 file = part.stored
                 if file is None or file.sha256 in there or file.sha256 in e.removed:
                     continue
                 if census.files.get(file.path) not in coming:  # else a newer one has just taken its place
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"
+
+
+@rule
+def verified_files_are_kept(e: Evidence) -> Iterator[str]:
+    """What was verified is not fetched again: whatever a death left, it lies at one of two names."""
+    if e.removed or e.forgotten or any(p.disk_trouble for p in e.processes):
+        return
+    homes = Counter(key for keys in e.paths.values() for key in keys)
+    for c in e.commits:
+        if isinstance(c.event, Torn) and homes[c.event.key] == 1:
+            yield f"{c.event.key} was verified and thrown away at {c.at:.1f}"
 
 
 @rule
@@ -469,6 +483,8 @@ def a_finished_report_is_taken(e: Evidence) -> Iterator[str]:
                 continue
             if any(isinstance(x.event, Lost) and x.event.report_id == made.id and x.event.cause is not Cause.STUCK for x in e.commits):
                 continue
+            if any(isinstance(x.event, Stored) and x.event.key == c.event.key and known.seq < x.seq < c.seq for x in e.commits):
+                continue  # wanted anew: what was fetched once has had its day
             yield f"{c.event.key} failed ({c.event.code}) while {made.id} had lain ready for {c.at - lay_ready:.0f} s"
 
 

@@ -21,6 +21,10 @@ TRIES = 10
 """Processes that may follow once faults have stopped: a gate may still be closed, an answer's loss be paid for."""
 
 
+BROKEN = ("bug", "spinning", "deadlock")
+"""Ways to end after which there is no story to tell on."""
+
+
 def play(seed: int) -> World:
     """The world of `seed` when everything has happened in it."""
     loop.install()
@@ -56,6 +60,8 @@ def _play(world: World, chance: random.Random) -> None:
             deadline=chance.uniform(5, 300) if "deadline" in weather and chance.random() < 0.3 else None,
             only=only,
         )
+        if world.evidence.processes[-1].how in BROKEN:
+            return
         world.wait(chance.choice((0.0, 0.1, chance.uniform(0, 60))))
         if "long downtime" in weather and chance.random() < 0.4:
             weather.hit("long downtime")
@@ -68,8 +74,8 @@ def _play(world: World, chance: random.Random) -> None:
     for _ in range(TRIES):
         process = world.run()
         outcome = process.report["outcome"] if process.report else None
-        if process.how in ("spinning", "deadlock", "bug"):
-            break
+        if process.how in BROKEN:
+            return
         if outcome in ("succeeded", "failed") and world.done():
             world.evidence.finished = True
             break

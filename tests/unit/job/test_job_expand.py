@@ -35,7 +35,7 @@ def test_the_order_is_that_of_the_matrix_then_the_included_cells(job):
     assert cells(job(MATRIX)) == ["2024-01 support", "2024-01 sales", "2024-02 support", "2024-02 sales"]
     text = (
         "matrix:\n  team: [a, b]\n  window: {every: month, from: 2024-01, to: 2024-02}\n"
-        "  exclude: [{team: a, window: ..2024-01}]\n  include: [{window: 2023-12, team: b}, {team: a, window: 2024-02}]\n"
+        "  exclude: [{team: a, window: ..2024-01}]\n  include: [{window: 2023-12, team: b}]\n"
     )
     assert cells(job(text)) == ["a 2024-02", "b 2024-01", "b 2024-02", "b 2023-12"]
 
@@ -128,11 +128,18 @@ def test_open_and_future_windows_are_yielded(job):
         ("  exclude: [{team: slaes}]\n", 7, 20, ["matches no team", "did you mean `sales`?"]),
         ("  exclude: [{team: [sales, x*]}]\n", 7, 28, ["matches no team"]),
         ("  exclude: [{window: ..2023-12}]\n", 7, 22, ["matches no window"]),
-        ("  exclude: [{tag: a}]\n", 7, 19, ["no axis 'tag'"]),
         ("  include: [{team: sales}]\n", 7, 13, ["names no window"]),
         ("  include: [{team: x, window: 2023-01}]\n", 7, 20, ["no such label"]),
-        ("  include: [{team: sales, window: 2023-01-15}]\n", 7, 35, ["two nearest"]),
-        ("  include: [{team: sales, window: 2023-01, tag: a}]\n", 7, 49, ["no axis 'tag'"]),
+        ("  include: [{team: sales, window: 2023-01-15}]\n", 7, 35, ["two nearest", "one by one"]),
+        ("  exclude: [{window: 2024-1}]\n", 7, 22, ["matches no window", "write 2024-01"]),
+        ("  include: [{team: sales, window: 2024-01}]\n", 7, 13, ["has this cell anyway: window=2024-01 team=sales"]),
+        ("  include: [{team: sales, window: 2024-01-01}]\n", 7, 13, ["has this cell anyway: window=2024-01"]),
+        (
+            "  include: [{team: sales, window: 2023-01}, {team: sales, window: 2023-01-01}]\n",
+            7,
+            45,
+            ["included twice: window=2023-01"],
+        ),
     ],
 )
 def test_rules_that_can_not_be_are_told_at_their_place(job, more, line, column, words):
@@ -146,6 +153,66 @@ def test_all_such_rules_are_told_at_once(job):
     assert len(failing(job(MATRIX + "  exclude: [{team: x}, {team: y}]\n  include: [{team: z, window: 2023}]\n"))) == 4
 
 
+@pytest.mark.parametrize("windows", ["{every: month, last: 2}", "{every: month, from: 2024-01}"])
+def test_rolling_windows_may_reach_an_included_cell(job, windows):
+    more = "[{window: 2024-02}, {window: 2023-05}, {window: 2023-05-01}]"
+    one = job(f"matrix:\n  window: {windows}\n  team: [a]\n  include: {more}\n")
+    assert cells(one) == ["2024-01 a", "2024-02 a", "2023-05 a"]
+
+
+def test_an_excluded_cell_may_be_included(job):
+    more = "  exclude: [{team: sales}]\n  include: [{team: sales, window: 2024-02}]\n"
+    assert cells(job(MATRIX + more)) == ["2024-01 support", "2024-02 support", "2024-02 sales"]
+
+
+def test_what_is_wrong_with_patterns_cells_and_paths_is_told_together_and_in_order(job):
+    text = f"""\
+    matrix:
+      window: {{every: month, from: 2024-01, to: 2024-02}}
+      team: {{a: 1, b: 1, A: 2, {"x" * 230}: 3}}
+      exclude: [{{team: c}}]
+      include: [{{team: d, window: 2023-01}}, {{team: a, window: 2024-01}}]
+    output: {{to: x, path: "{{window}}/{{team}}"}}
+    """
+    found = failing(job(text), Selection.parse(["tag=a", "team=b"]))
+    assert [(p.line, p.key or p.place) for p in found] == [
+        (6, "matrix.team.b"),
+        (6, "matrix.team.A"),
+        (7, "matrix.exclude.0.team"),
+        (8, "matrix.include.0.team"),
+        (8, "matrix.include.1"),
+        (9, "output.path"),
+        (None, "--select tag=a"),
+    ]
+    assert "same question" in found[0].message
+    assert "have the path '2024-01/A'" in found[1].message
+    assert "230 bytes" in found[5].message
+    assert all("the same goes for 1 more cell" in found[n].message for n in (0, 1, 5))
+
+
+def test_patterns_that_match_nothing_are_raised_before_anything_is_yielded(job):
+    with pytest.raises(JobError, match="matches no team"):
+        expand(job(MATRIX + "  exclude: [{team: x}]\n"), NOW)
+
+
+def test_each_cause_is_told_once(job):
+    teams = ", ".join(f"t{n}" for n in range(50))
+    windows = "{every: month, from: 2024-01, to: 2024-02}"
+    text = f"matrix: {{window: {windows}, team: [{teams}]}}\noutput: {{to: x, path: '{{window}}'}}\n"
+    (problem,) = failing(job(text))
+    assert problem.message.endswith("team=t0 and window=2024-01 team=t1; the same goes for 97 more cells")
+    assert problem.hint == "add {team} to output.path"
+
+
+def test_there_is_an_end_to_telling_collisions(job):
+    teams = ", ".join(f"t{n}: {n % 10}" for n in range(50))
+    windows = "{every: month, from: 2024-01, to: 2024-02}"
+    found = failing(job(f"matrix: {{window: {windows}, team: {{{teams}}}}}\n"))
+    assert len({p.message for p in found}) == 21
+    assert [p.key for p in found[:20]] == [f"matrix.team.t{n}" for n in range(10, 30)]
+    assert found[-1].message == "and 40 more cells that collide or can't be stored"
+
+
 def test_two_cells_with_one_path_name_both_and_the_missing_axis(job):
     (problem,) = failing(job(MATRIX + "output:\n  path: '{window}.{ext}'\n  to: x\n"))
     assert (problem.code, problem.line, problem.column) == ("job.collision", 8, 9)
@@ -157,7 +224,7 @@ def test_two_cells_with_one_path_name_both_and_the_missing_axis(job):
 def test_labels_that_meet_in_one_path_are_refused(job, labels):
     text = f"matrix:\n  team: {labels}\n  window: {{every: month, last: 1}}\n"
     (problem,) = failing(job(text))
-    assert problem.code == "job.collision"
+    assert (problem.code, problem.line) == ("job.collision", 5)
     assert "rename one" in problem.hint
 
 
@@ -185,7 +252,13 @@ def test_selections(job):
     assert cells(one, Selection.parse(["team!=support"], "2024-02")) == ["2024-02 sales"]
     (problem,) = failing(one, Selection.parse(["team=nobody"]))
     assert (problem.code, problem.place) == ("select.empty", None)
-    assert "team=nobody" in problem.hint
+    assert problem.hint == "no team matches nobody: allowed: support, sales"
+    (problem,) = failing(one, Selection.parse(["team=sales,nobody", "window=2024-3"]))
+    assert problem.hint == "no window matches 2024-3: write 2024-03"
+    (problem,) = failing(one, Selection.parse(["team=sales", "team!=s*"]))
+    assert "team=sales, team!=s* leaves none of 4" in problem.hint
+    (problem,) = failing(one, Selection.parse([], "2024-01-15", "2024-02-15"))
+    assert "from 2024-01 to 2024-02, and a range covers" in problem.hint
     with pytest.raises(JobError, match="no axis 'tag'"):
         expand(one, NOW, Selection.parse(["tag=a"]))
 
@@ -195,7 +268,8 @@ def test_nothing_left_and_too_much(job):
     (problem,) = failing(job(MATRIX), max_exports=3)
     assert problem.code == "plan.too-many"
     days = "matrix: {window: {every: day, from: 1970-01-01, to: 9900-12-31}}\n"
-    assert failing(job(days), max_exports=1000)[0].code == "plan.too-many"
+    (problem,) = failing(job(days), Selection.parse(["team=a"]), max_exports=1000)[:1]
+    assert (problem.code, problem.message[:32]) == ("plan.too-many", "the matrix has at least 1,001 ce")
     (problem,) = failing(
         job("request: {timezone: Pacific/Apia}\nmatrix: {window: {every: day, from: 2011-12-30, to: 2011-12-30}}\n")
     )

@@ -4,11 +4,14 @@ import hashlib
 
 import pytest
 
+from orchestrator.cli.options import Ask
+from orchestrator.cli.task import load
 from orchestrator.errors import JobError
 from orchestrator.job.loader import load_job
 from orchestrator.job.model import JobFile
 from orchestrator.job.yaml_nodes import Place
 
+HEAD = "version: 1\nname: a\napi: {token: '${T}'}\n"
 WINDOW = "matrix:\n  window: {every: month, from: 2024-01}\n"
 
 
@@ -70,12 +73,19 @@ def test_empty_sections_count_as_left_out(job):
     ("text", "expected", "words"),
     [
         ("limit: {}\n", (4, 1, "limit"), ["unknown key 'limit'", "did you mean `limits`?"]),
+        ("timezone: UTC\n", (4, 1, "timezone"), ["unknown key 'timezone'", "belongs under request"]),
+        ("request: {team: [a]}\n", (4, 11, "request.team"), ["did you mean `teams`?", "`team` belongs under matrix"]),
+        ("polling: {last: 1}\n", (4, 11, "polling.last"), ["belongs under matrix.window"]),
         ("limits:\n  unfinishd:\n", (5, 3, "limits.unfinishd"), ["unfinished"]),
         ("limits: {unfinished: many}\n", (4, 22, "limits.unfinished"), ["whole number", "found 'many'"]),
         ("limits: auto\n", (4, 9, "limits"), ["not available yet"]),
         ("limits:\n  downloads: auto\n", (5, 14, "limits.downloads"), ["not available yet"]),
         ("limits: {requests_per_second: 0}\n", (4, 31, "limits.requests_per_second"), ["above 0"]),
-        ("limits: 5\n", (4, 9, "limits"), ["mapping of keys"]),
+        ("limits: 5\n", (4, 9, "limits"), ["mapping of keys", "unfinished, requests_per_second"]),
+        ("output: ./x\n", (4, 9, "output"), ["mapping of keys", "its keys: to, path"]),
+        ("request: {teams: {a: b}}\n", (4, 11, "request.teams"), ["a list of ids is due"]),
+        ("request: {teams: a}\n", (4, 18, "request.teams"), ["put [ ] around it"]),
+        ("output:\n  path: /{window}\n  to: x\n", (5, 9, "output.path"), ["no slash", "below output.to"]),
         ("polling: {policy: adaptive}\n", (4, 19, "polling.policy"), ["use backoff or steady"]),
         ("polling:\n  first: soon\n", (5, 10, "polling.first"), ["duration", "1h30m"]),
         ("polling: {jitter: 2}\n", (4, 19, "polling.jitter"), ["from 0 to 1"]),
@@ -113,7 +123,11 @@ def test_what_is_wrong_is_told_at_its_place(problems, text, expected, words):
         ("  impersonate: {a: [b]}\n", (6, 17, "matrix.impersonate.a"), "e-mail"),
         ("  team: file:nope.csv#id\n", (6, 9, "matrix.team"), "can't be read"),
         ("  team: file:nope.csv\n", (6, 9, "matrix.team"), "columns"),
-        ("  exclude: [{tem: a}]\n", (6, 19, "matrix.exclude.0.tem"), "no axis 'tem'"),
+        ("  team: a.csv\n", (6, 9, "matrix.team"), "file:inboxes.csv#id,name"),
+        ("  team: [{a: 1}]\n", (6, 10, "matrix.team.0"), "all in one mapping"),
+        ("  exclude: [{tem: a}]\n", (6, 14, "matrix.exclude.0.tem"), "no axis 'tem'"),
+        ("  exclude: [{tag: a}]\n", (6, 14, "matrix.exclude.0.tag"), "has no axis 'tag'"),
+        ("  include: [{window: 2023-01, tag: a}]\n", (6, 31, "matrix.include.0.tag"), "has no axis 'tag'"),
         ("  exclude: [{window: x..}]\n", (6, 22, "matrix.exclude.0.window"), "range"),
         ("  exclude: [{window: [2024-01, x..]}]\n", (6, 32, "matrix.exclude.0.window.1"), "range"),
         ("  exclude: {window: 2024}\n", (6, 3, "matrix.exclude"), "list of mappings"),
@@ -137,11 +151,47 @@ def test_a_matrix_that_is_wrong(problems, text, expected, words):
         ("{every: month, from: 2024-02, to: 2024-01}", (5, 45, "matrix.window.to")),
         ("{every: month, from: 2024-01, last: 2}", (5, 47, "matrix.window.last")),
         ("{every: month, last: 0}", (5, 32, "matrix.window.last")),
+        ("{every: month, from: 2024-1-5}", (5, 32, "matrix.window.from")),
         ("monthly", (5, 11, "matrix.window")),
     ],
 )
 def test_a_window_axis_that_is_wrong(problems, window, expected):
     assert told(problems(f"matrix:\n  window: {window}\n")) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        ("fortnight", ["day, week, month, quarter, year or {days: N}", "{days: 14}"]),
+        ("monthly", ["did you mean `month`?"]),
+        ("daily", ["did you mean `day`?"]),
+        ("10d", ["write {days: 10}"]),
+        ("7 days", ["write {days: 7}"]),
+        ("{weeks: 2}", ["{days: N}", "{days: 14}"]),
+        ("[day]", ["{days: N}", "not a list"]),
+    ],
+)
+def test_how_long_a_window_may_be(problems, every, words):
+    (problem,) = problems(f"matrix:\n  window: {{every: {every}, from: 2024-01-01}}\n")
+    for word in words:
+        assert word in f"{problem.message} {problem.hint}"
+
+
+def test_only_a_placeholder_gets_the_hint_about_quotes(problems):
+    (problem,) = problems("request: {teams: [{a: b}]}\n" + WINDOW)
+    assert (problem.key, problem.hint) == ("request.teams.0", None)
+    (problem,) = problems("output:\n  path: {window}\n  to: x\n" + WINDOW)
+    assert "put quotes around it" in problem.hint
+
+
+def test_a_misspelt_axis_is_told_once(problems):
+    text = WINDOW + "  teams: [a]\n  exclude: [{team: a}]\noutput: {to: x, path: '{team}'}\n"
+    assert [p.key for p in problems(text)] == ["matrix.teams"]
+
+
+def test_a_reference_that_can_not_be_replaced_is_told_once(problems):
+    text = "request: {teams: [a, '${X}'], timezone: '${Y}'}\n" + WINDOW + "  team: {a: ['${Z}']}\n"
+    assert [p.key for p in problems(text)] == ["request.teams.1", "request.timezone", "matrix.team.a.0"]
 
 
 def test_all_problems_at_once_in_the_order_of_the_file(problems):
@@ -152,6 +202,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems):
         matrix:
           window: {every: month, from: 2024-01-15, to: 2024-13}
           team: {a: , b: []}
+          exclude: [{customer: a}]
         output: {to: "gs://x", path: "{tag}"}
         """
     )
@@ -162,6 +213,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems):
         "matrix.window.to",
         "matrix.team.a",
         "matrix.team.b",
+        "matrix.exclude.0.customer",
         "output.to",
         "output.path",
     ]
@@ -170,6 +222,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(problems):
 def test_missing_keys_are_told_where_they_belong(problems):
     found = problems("matrix: {team: [a]}\napi: {}\n", head="")
     assert told(found) == [(1, 1, "version"), (1, 1, "name"), (1, 1, "matrix.window"), (2, 1, "api.token")]
+    assert [p.hint for p in found][::3] == ["write version: 1", 'write token: "${LOOP_API_TOKEN}"']
 
 
 @pytest.mark.parametrize(
@@ -310,6 +363,24 @@ def test_an_override_never_repeats_a_secret(problems):
     found = problems(WINDOW, overrides=[("api.token", CANARY), ("network.proxy", f"ftp://{CANARY}")])
     assert [p.key for p in found] == ["api.token", "network.proxy"]
     assert CANARY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("more", "in_file"), [("nmae: x\n", ["nmae"]), ("", ["matrix.exclude.0.window"])], ids=["loading", "expanding"]
+)
+def test_options_that_are_wrong_do_not_hide_what_is_wrong_in_the_file(write, more, in_file):
+    path = write(HEAD + more + "output: {to: x}\n" + WINDOW + "  exclude: [{window: '2020'}]\n")
+    with pytest.raises(JobError) as caught:
+        load(str(path), Ask(selects=["tem=a"], first="soon", sets=["limits"]), {}, 1_710_000_000)
+    options = ["--set limits", "--select tem=a", "--from soon"]
+    assert [p.key or p.place for p in caught.value.problems] == [*in_file, *options]
+
+
+def test_options_that_are_wrong_are_told_together(write):
+    path = write(HEAD + "output: {to: x}\n" + WINDOW)
+    with pytest.raises(JobError) as caught:
+        load(str(path), Ask(last="2024-1", sets=["limits", "x"]), {}, 1_710_000_000)
+    assert [p.place for p in caught.value.problems] == ["--set limits", "--set x", "--to 2024-1"]
 
 
 def test_models_are_frozen_and_can_be_made_from_python():

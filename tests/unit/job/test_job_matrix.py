@@ -81,6 +81,22 @@ def picked(selects=(), first=None, last=None):
     }
 
 
+@pytest.mark.parametrize(
+    ("selects", "first", "hint"),
+    [
+        ([], "2024-1", "write 2024-01"),
+        ([], "soon", "write 2024-01 or 2024-01-15"),
+        (["window=2024-1..2024-Q3"], None, "write 2024-01..2024-Q3"),
+        (["window=..2024/3/1"], None, "write ..2024-03-01"),
+        (["window=x..2024-3"], None, "write 2023-01..2024-06, ..2023-05 or 2024-01.."),
+    ],
+)
+def test_windows_written_in_other_ways_are_understood(selects, first, hint):
+    with pytest.raises(JobError) as caught:
+        Selection.parse(selects, first)
+    assert caught.value.hint == hint
+
+
 def test_selections():
     assert len(picked()) == 48
     assert picked(["team=sup*", "window=2023-01,2023-02"]) == {"support 2023-01", "support 2023-02"}
@@ -110,8 +126,8 @@ def test_selections_that_can_not_be_read(selects, first, last, places):
 
 
 def test_a_selection_of_an_axis_that_the_job_lacks():
-    with pytest.raises(JobError, match="no axis 'tag'"):
-        Selection.parse(["tag=a"]).check(["team", "window"])
+    (problem,) = Selection.parse(["tag=a", "team=b"]).unknown_axes(["team", "window"])
+    assert (problem.place, problem.message) == ("--select tag=a", "this job has no axis 'tag'")
 
 
 def csv(text, id_column="id", label_column="name"):
@@ -127,7 +143,7 @@ def test_csv():
     ("text", "lines", "message"),
     [
         ("id,nam\n1,a\n", [1], "no column 'name'"),
-        ("id;name\n1;a\n", [1, 1], "no column 'id'"),
+        ("id;name\n1;a\n", [1], "this header has semicolons"),
         ("id,id,name\n1,2,a\n", [1], "two columns"),
         ("", [1, 1], "no column"),
         ("id,name\n", [1], "no row"),

@@ -68,7 +68,8 @@ def test_literal_parts_that_are_not_portable_are_refused(template):
 
 
 @pytest.mark.parametrize(
-    ("template", "hint"), [("{tema}", "did you mean `team`?"), ("{team", "close every {"), ("{}", "close every {")]
+    ("template", "hint"),
+    [("{tema}", "did you mean {team}?"), ("{team", "between one { and one }"), ("{}", "between one { and one }")],
 )
 def test_a_wrong_placeholder_has_a_hint(template, hint):
     with pytest.raises(Misfit) as caught:

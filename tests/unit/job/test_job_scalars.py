@@ -62,6 +62,8 @@ def test_base_urls_are_normalised(url, expected):
         "https://",
         "https://user:hunter2@example.com",
         "https://example.com?hunter2",
+        "https://example.com/api/v1/",
+        "https://example.com/api/v1/report/export",
         "https://example.com/#hunter2",
         "https://example.com:hunter2/",
         "https://[hunter2/",

@@ -76,6 +76,42 @@ def test_an_end_off_the_boundary_names_the_two_nearest(every, key, text, two):
 
 
 @pytest.mark.parametrize(
+    ("every", "text", "hint"),
+    [
+        ("day", "2024-1-5", "write 2024-01-05"),
+        ("day", "2024/01/05", "write 2024-01-05"),
+        ("day", "20240105", "write 2024-01-05"),
+        ("day", "5.1.2024", "write 2024-01-05"),
+        ("day", "2024-01-05T00:00:00Z", "write 2024-01-05"),
+        ("month", "2024-1", "write 2024-01"),
+        ("month", "2024-1-1", "write 2024-01-01"),
+        ("week", "2024-w5", "write 2024-W05"),
+        ("quarter", "Q1 2024", "write 2024-Q1"),
+        ("quarter", "2024q1", "write 2024-Q1"),
+        ("day", "01/02/2024", "write it as 2024-01-15"),
+        ("day", "2024-13-5", None),
+    ],
+)
+def test_an_end_written_in_another_way_is_understood(every, text, hint):
+    with pytest.raises(Misfits) as caught:
+        window_range(Every(every), text, None)
+    (misfit,) = caught.value.all
+    assert misfit.hint == hint
+
+
+def test_what_was_meant_but_is_no_boundary_names_its_two_nearest():
+    with pytest.raises(Misfits, match=r"nearest are 2024-01 \(2024-01-01\) and 2024-02"):
+        window_range(Every("month"), "2024-1-5", None)
+
+
+@pytest.mark.parametrize(("text", "hint"), [("2024-1-5", "write 2024-01-05"), ("soon", "write it like that")])
+def test_periods_of_days_begin_on_any_day(text, hint):
+    with pytest.raises(Misfits, match="such as 2024-01-15") as caught:
+        window_range(Every("days", 10), text, None)
+    assert caught.value.all[0].hint == hint
+
+
+@pytest.mark.parametrize(
     "text", ["Jan 2024", "2024-1", "", "24", "२०२४", "0000", "9999-01", "1969-12", "2024-01-01T00:00"]
 )
 def test_what_is_no_label_is_refused(text):

@@ -96,7 +96,14 @@ def test_what_is_refused_but_readable(text, line, column, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["output:\n  path: {team}/{window}.{ext}\n", "api: {token: ${X}}\n", "path: {team}.json\n"]
+    "text",
+    [
+        "output:\n  path: {team}/{window}.{ext}\n",
+        "output: {path: {team}/{window}.{ext}, to: x}\n",
+        "api: {token: ${X}}\n",
+        "api: {\n  token: ${X},\n  base_url: x\n}\n",
+        "path: {team}.json\n",
+    ],
 )
 def test_the_two_slips_have_a_hint(text):
     with pytest.raises(BadYaml) as caught:
@@ -104,10 +111,31 @@ def test_the_two_slips_have_a_hint(text):
     assert "put quotes around it" in caught.value.faults[0][1].hint
 
 
-def test_other_syntax_errors_have_no_such_hint():
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        ("a: [1\n", (2, 1), "the [ in line 1 is not closed"),
+        ("a:\n  b: {x: 1\nc: ${X}\n", (3, 2), "the { in line 2 is not closed"),
+        ("a: {b: c: d}\n", (1, 9), "the { in line 1 is not closed, or a comma is missing"),
+        ("api: {token: “${T}”}\n", (1, 16), "plain quotes"),
+        ("a: 'b\n", (2, 1), "the quote in line 1 is not closed"),
+        ("a:\n\ttoken: ${X}\n", (2, 1), "indent with spaces, not tabs"),
+        ("a: @b\n", (1, 4), "text that begins with @"),
+        ("a: *\n", (1, 5), "text that begins with *"),
+        ('a: "C:\\d"\n', (1, 7), "put single quotes around it"),
+        ("x: 1\na:b\nc: d\n", (2, 1), "with a space after the colon"),
+        ("a:b\nc: d\n", (2, 2), "a space after each key's colon"),
+        ("a: b\n   c: ${X}\n", (2, 5), "indented like its neighbours"),
+        ("a: x: y\n", (1, 5), "needs quotes"),
+    ],
+)
+def test_other_syntax_errors_have_hints_of_their_own(text, place, hint):
     with pytest.raises(BadYaml) as caught:
-        read("a: [1\n", "f")
-    assert caught.value.faults[0][1].hint is None
+        read(text, "f")
+    ((where, misfit),) = caught.value.faults
+    assert (where.line, where.column) == place
+    assert hint in misfit.hint
+    assert "braces" not in misfit.hint
 
 
 PIECES = st.sampled_from(

@@ -1,0 +1,320 @@
+"""Points of the real program at which a process can be made to die, or to hear a signal.
+
+The program itself knows nothing of them: its functions are wrapped from outside, before `main` runs. Each passing of a
+point is written to a file, so that a story can be told afterwards and a dry run shows which points there are.
+
+    killpoints.py serve          a fork server: loads the program once, and forks a process for each command it is sent
+    killpoints.py ARGUMENTS…     one process from a cold start: what `python -m orchestrator ARGUMENTS…` does
+
+The environment says what happens where: `KILLPOINT` (a label), `KILLPOINT_NTH` (at which passing; 1 is the first),
+`KILLPOINT_SIGNALS` (their numbers with commas between, 9 unless given), `KILLPOINT_LOG` (the file of passings).
+
+The one liberty taken with the program: blocks are written after 1 KiB instead of 1 MiB, so that a small file is as many
+steps as a large one.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import aiohttp
+
+# All that `run` and `verify` load, so that a forked process need not.
+from orchestrator.api.client import LoopClient
+from orchestrator.cli import entry, main, run, session, task, verify, wiring
+from orchestrator.engine import result
+from orchestrator.engine.runner import Runner
+from orchestrator.engine.transfer import Transfers
+from orchestrator.job import loader
+from orchestrator.journal import database, opening
+from orchestrator.journal.database import Database, Write
+from orchestrator.journal.lock import JobLock
+from orchestrator.journal.reserve import Reserve
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.storage import folders, local
+from orchestrator.storage.local import LocalStorage, LocalWriter
+
+LOADED = (main, run, task, verify, wiring, result, loader)
+SMALL_BLOCK = 1024
+
+
+class Points:
+    """Counts the passings of this process and strikes at the one that was asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._passed: Counter[str] = Counter()
+        self._log: int | None = None
+        self._label, self._nth, self._signals = "", 1, (signal.SIGKILL,)
+
+    def arm(self, environ: Mapping[str, str]) -> None:
+        self._label = environ.get("KILLPOINT", "")
+        self._nth = int(environ.get("KILLPOINT_NTH", "1"))
+        numbers = environ.get("KILLPOINT_SIGNALS", "9").split(",")
+        self._signals = tuple(signal.Signals(int(number)) for number in numbers)
+        if "KILLPOINT_LOG" in environ:
+            self._log = os.open(environ["KILLPOINT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def passing(self, label: str) -> None:
+        with self._lock:
+            self._passed[label] += 1
+            strikes = label == self._label and self._passed[label] == self._nth
+            if self._log is not None:
+                os.write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes)}\n".encode())
+        if strikes:
+            for number in self._signals:
+                os.kill(os.getpid(), number)
+
+
+POINTS = Points()
+
+
+# ------------------------------------------------------------------------------------------------------------ wrapping
+
+
+def replace(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
+    """Puts `wrapped(the original)` in place of `owner.name`."""
+    original = getattr(owner, name)
+    setattr(owner, name, functools.wraps(original)(wrapped(original)))
+
+
+def around(owner: Any, name: str, label: str) -> None:
+    """`LABEL.before` and `LABEL.after` of a function or a coroutine function."""
+
+    def wrapped(original: Any) -> Any:
+        if inspect.iscoroutinefunction(original):
+
+            async def later(*args: Any, **kwargs: Any) -> Any:
+                POINTS.passing(f"{label}.before")
+                value = await original(*args, **kwargs)
+                POINTS.passing(f"{label}.after")
+                return value
+
+            return later
+
+        def now(*args: Any, **kwargs: Any) -> Any:
+            POINTS.passing(f"{label}.before")
+            value = original(*args, **kwargs)
+            POINTS.passing(f"{label}.after")
+            return value
+
+        return now
+
+    replace(owner, name, wrapped)
+
+
+def install() -> None:
+    """Wraps the program."""
+    local.BLOCK = SMALL_BLOCK
+    around(session, "prepare_state", "state")
+    _between_folder_and_gitignore()
+    around(JobLock, "acquire", "lock")
+    around(JobLock, "_sign", "lock.sign")
+    around(JobLock, "release", "unlock")
+    _journal()
+    around(LocalStorage, "_open", "storage.open")
+    around(LocalStorage, "sweep", "sweep")
+    around(wiring, "make_plan", "plan")
+    _requests()
+    around(LocalWriter, "open", "temp.open")
+    around(LocalWriter, "_flushed", "temp.block")
+    around(local, "_make_durable", "temp.fsync")
+    around(Transfers, "fetch", "fetch")
+    around(LocalStorage, "discard", "temp.discard")
+    _renames()
+    around(Runner, "_wind_up", "wind-up")
+    around(main, "run_program", "program")
+
+
+def _between_folder_and_gitignore() -> None:
+    from pathlib import Path
+
+    def wrapped(original: Any) -> Any:
+        def write_text(self: Path, *args: Any, **kwargs: Any) -> Any:
+            if self.name == ".gitignore":
+                POINTS.passing("state.made")
+            return original(self, *args, **kwargs)
+
+        return write_text
+
+    replace(Path, "write_text", wrapped)
+
+
+def _journal() -> None:
+    around(opening, "_create", "journal.create")
+    around(opening, "create_tables", "journal.tables")
+    around(opening, "_sync", "journal.create.fsync")
+    around(opening, "_choose_mode", "journal.mode")
+    around(Reserve, "make", "reserve.make")
+    around(Reserve, "release", "reserve.release")
+    around(Database, "__init__", "lease")
+    around(SqliteJournal, "open", "journal.open")
+    around(SqliteJournal, "close", "journal.close")
+    around(database, "close_journal", "journal.checkpoint")
+    writing: list[str] = []  # the journal has one thread
+
+    def committing(original: Any) -> Any:
+        def commit(self: Database, writes: Iterable[Write]) -> Any:
+            writes = list(writes)
+            writing[:] = dict.fromkeys(kind for write in writes for kind in _kinds(write))
+            for kind in writing:
+                POINTS.passing(f"journal.{kind}.before")
+            answers = original(self, writes)
+            for kind in writing:
+                POINTS.passing(f"journal.{kind}.durable")
+            return answers
+
+        return commit
+
+    def checking(original: Any) -> Any:
+        def inside(self: Database, changed: Any) -> None:
+            original(self, changed)
+            for kind in writing:
+                POINTS.passing(f"journal.{kind}.inside")
+
+        return inside
+
+    def answering(original: Any) -> Any:
+        async def written(self: SqliteJournal, write: Write) -> None:
+            await original(self, write)
+            for kind in _kinds(write):
+                POINTS.passing(f"journal.{kind}.answered")
+
+        return written
+
+    replace(Database, "commit", committing)
+    replace(Database, "_project", checking)
+    replace(SqliteJournal, "_written", answering)
+
+
+def _kinds(write: Write) -> list[str]:
+    """What is written: kinds of events, names of the account's values, `run` for a report."""
+    kinds = [event.kind for event in write.events]
+    for sql, values in write.statements:
+        if sql.startswith("INSERT INTO account"):
+            kinds.append(str(values[0]))
+        elif sql.startswith("INSERT INTO runs"):
+            kinds.append("run")
+    return list(dict.fromkeys(kinds))
+
+
+def _requests() -> None:
+    around(LoopClient, "create", "post")
+    around(LoopClient, "get", "poll")
+
+    def wrapped(original: Any) -> Any:
+        async def start(self: aiohttp.ClientResponse, *args: Any, **kwargs: Any) -> Any:
+            """Called when the request has been written to the socket."""
+            what = "post" if self.method == "POST" else "poll" if "/report/exports/" in self.url.path else "download"
+            POINTS.passing(f"{what}.sent")
+            response = await original(self, *args, **kwargs)
+            POINTS.passing(f"{what}.answer")
+            return response
+
+        return start
+
+    replace(aiohttp.ClientResponse, "start", wrapped)
+
+
+def _renames() -> None:
+    """What `place`, `move` and the manifest's replacement do to folders, step by step."""
+    doing = threading.local()
+
+    def step(name: str) -> None:
+        if what := getattr(doing, "what", ""):
+            POINTS.passing(f"{what}.{name}")
+
+    def naming(name: Callable[..., str]) -> Callable[[Any], Any]:
+        def wrapped(original: Any) -> Any:
+            def call(*args: Any) -> Any:
+                doing.what = name(*args)
+                step("before")
+                try:
+                    value = original(*args)
+                    step("after")
+                finally:
+                    doing.what = ""
+                return value
+
+            return call
+
+        return wrapped
+
+    def move(_root: int, source: str, target: str, *_: Any) -> str:
+        return "move.aside" if target.endswith(".moving") else "move.back" if source.endswith(".moving") else "move"
+
+    replace(folders, "place", naming(lambda *_: "place"))
+    replace(folders, "move", naming(move))
+    replace(folders, "replace", naming(lambda *_: "manifest"))
+    for owner, function, label in (
+        (folders, "sync_file", "fsync"),
+        (folders, "sync_folder", "folder.fsync"),
+        (os, "rename", "rename"),
+        (os, "mkdir", "mkdir"),
+    ):
+
+        def wrapped(original: Any, label: str = label) -> Any:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                step(f"{label}.before")
+                value = original(*args, **kwargs)
+                step(f"{label}.after")
+                return value
+
+            return call
+
+        replace(owner, function, wrapped)
+
+
+# ------------------------------------------------------------------------------------------------------------- starting
+
+
+def serve() -> None:
+    """Takes a command a line from stdin; answers each with a line when the process has started, and one when it ended."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    while line := sys.stdin.buffer.readline():
+        command = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            answers.close()
+            return _become(command)
+        answers.write(json.dumps({"pid": child}) + "\n")
+        answers.flush()
+        _, status = os.waitpid(child, 0)
+        answers.write(json.dumps({"status": os.waitstatus_to_exitcode(status), "ended": time.monotonic()}) + "\n")
+        answers.flush()
+    return None
+
+
+def _become(command: Mapping[str, Any]) -> None:
+    os.chdir(command["folder"])
+    os.environ.clear()
+    os.environ.update(command["env"])
+    for fd, path in ((0, os.devnull), (1, command["out"]), (2, command["err"])):
+        file = os.open(path, os.O_RDONLY if fd == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(file, fd)
+        os.close(file)
+    sys.argv = ["orchestrator", *command["arguments"]]
+    run.STARTED = time.monotonic()
+    POINTS.arm(os.environ)
+    entry.main()
+
+
+if __name__ == "__main__":
+    install()
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        POINTS.arm(os.environ)
+        entry.main()

@@ -1,0 +1,97 @@
+"""Replays a seed and tells its story, or plays many and prints what was covered.
+
+    python tests/simulation/replay.py 1234              the verdict and the trace hash of one seed
+    python tests/simulation/replay.py 1234 --story      everything that happened, line by line
+    python tests/simulation/replay.py --count 3000      many seeds (from --first), the coverage table, every violation
+    python tests/simulation/replay.py --mutants         plants each bug, and says which seed and which rule caught it
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from coverage_table import Coverage
+from mutants import MUTANTS, hunt
+from oracle import judge
+from story import play, trace_hash
+
+CHUNK = 100
+
+
+def one(seed: int, *, story: bool) -> int:
+    world = play(seed)
+    if story:
+        for at, text in world.story:
+            print(f"{at:12.2f}  {text}")
+    violations = judge(world.evidence)
+    for process in world.evidence.processes:
+        outcome = process.report["outcome"] if process.report else ""
+        print(f"process {process.n}: {process.how} {outcome}, {process.ended_at - process.started_at:.1f} s")
+    print(f"trace {trace_hash(world)}")
+    for violation in violations:
+        print(f"VIOLATION {violation}")
+    return 1 if violations else 0
+
+
+def chunk(first: int, count: int) -> Coverage:
+    covered = Coverage()
+    for seed in range(first, first + count):
+        world = play(seed)
+        covered.add(world, judge(world.evidence))
+    return covered
+
+
+def many(first: int, count: int, processes: int) -> int:
+    began = time.monotonic()
+    covered = Coverage()
+    starts = range(first, first + count, CHUNK)
+    with ProcessPoolExecutor(processes) as pool:
+        for part in pool.map(chunk, starts, [min(CHUNK, first + count - start) for start in starts]):
+            covered.merge(part)
+    print(covered.table(time.monotonic() - began))
+    return 1 if covered.violations else 0
+
+
+def mutants(seeds: int, only: str) -> int:
+    firsts = []
+    for mutant in MUTANTS:
+        if only not in mutant.name:
+            continue
+        caught = hunt(mutant, seeds)
+        if caught is None:
+            print(f"{mutant.name:58} SURVIVED {seeds} seeds", flush=True)
+            continue
+        firsts.append(caught[0])
+        print(f"{mutant.name:58} {caught[0]:5}  {caught[1]}", flush=True)
+    print(f"{len(firsts)} caught, median first seed {statistics.median(firsts or [0]):g}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seed", nargs="?", type=int)
+    parser.add_argument("--story", action="store_true")
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--mutants", nargs="?", const="", metavar="NAME", help="only those with NAME in their names")
+    parser.add_argument("--seeds", type=int, default=1500, help="how many seeds a mutant may live")
+    args = parser.parse_args()
+    if args.mutants is not None:
+        return mutants(args.seeds, args.mutants)
+    if args.count is not None:
+        return many(args.first, args.count, args.processes)
+    if args.seed is None:
+        parser.error("a seed, --count or --mutants is needed")
+    return one(args.seed, story=args.story)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
