@@ -7,6 +7,7 @@ connection, for aiohttp repeats a GET by itself when a kept-alive connection tur
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import aiohttp
 from yarl import URL
 
 from orchestrator.api.network import (
+    BODY_BREAKS,
     BREAKS,
     CONNECT,
     USER_AGENT,
@@ -68,26 +70,24 @@ class LoopClient:
         self._network = network
         self._clock = clock
         self._proxies: Proxies | None = None
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
         self._sent: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         self._token = self._read_token()
         self._proxies = Proxies(self._network.proxy)
         context = tls_context(self._network.ca_file)
-        # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). A POST gets
-        # a connection of its own: on one that the host is just closing it would be a possible duplicate for nothing.
-        self._sessions = {
-            "POST": self._session(aiohttp.TCPConnector(limit=0, ssl=context, force_close=True)),
-            "GET": self._session(aiohttp.TCPConnector(limit=0, ssl=context)),
-        }
+        # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). Each gets a
+        # connection of its own. On one that the host is just closing, a POST would be a possible duplicate for nothing;
+        # on one where something was sent that nobody asked for, every later answer would be that to an earlier question.
+        self._session = self._open(aiohttp.TCPConnector(limit=0, ssl=context, force_close=True))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        assert self._session is not None, "entered"
+        await self._session.close()
 
     @property
     def posts_sent(self) -> int:
@@ -101,18 +101,22 @@ class LoopClient:
         """POSTs an export. See `ExportApi`."""
         if not _can_be_sent(identity):
             return Invalid(_UNSENDABLE)
+        token = self._token  # what an answer may repeat; it may be renewed meanwhile
         reply = await self._exchange("POST", CREATE_PATH, identity, request_body(request))
         if not isinstance(reply, _Reply):
             return reply
-        answer = create_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=self._token)
+        answer = create_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=token)
         return _explained(answer, reply) if isinstance(answer, Broken) else answer
 
     async def get(self, report_id: str, identity: str | None) -> StatusAnswer:
         """GETs a report. See `ExportApi`."""
+        token = self._token
         reply = await self._exchange("GET", status_path(report_id), identity)
         if not isinstance(reply, _Reply):
             return reply
-        answer = status_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=self._token)
+        answer = status_answer(
+            reply.status, reply.headers, reply.body, now=self._clock.now(), secret=token, report_id=report_id
+        )
         return _explained(answer, reply) if isinstance(answer, Broken) else answer
 
     async def renew_credentials(self) -> bool:
@@ -129,6 +133,7 @@ class LoopClient:
         self, method: str, path: str, identity: str | None, body: bytes | None = None
     ) -> _Reply | Broken | Denied:
         assert self._proxies is not None, "entered"
+        assert self._session is not None, "entered"
         # Refused here, for aiohttp would raise, and a line break in a header is a second header.
         if not self._token.isprintable():
             return Denied(401, "the token holds line breaks or control characters; nothing was sent")
@@ -145,8 +150,9 @@ class LoopClient:
             credentials, arguments = proxy.arguments(url)
             headers |= credentials
         attempt = _Attempt()
+        deadline = asyncio.get_running_loop().time() + self._network.timeout
         try:
-            response = await self._sessions[method].request(
+            response = await self._session.request(
                 method,
                 url,
                 data=body,
@@ -158,23 +164,25 @@ class LoopClient:
         except BREAKS as error:
             return Broken(what_broke(error, self._host), sent=attempt.sent, trusted=not is_untrusted(error))
         try:
-            received, cut = await self._read(response)
+            received, cut = await self._read(response, deadline)
         finally:
             response.release()  # a body that was not read to its end closes the connection
         return _Reply(response.status, response.headers, received, cut)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+    async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> tuple[bytes, str | None]:
         body = bytearray()
         try:
-            while block := await response.content.readany():
-                body += block
-                if len(body) > LARGEST_ANSWER:
-                    return bytes(body[:LARGEST_ANSWER]), "the answer is longer than 1 MiB"
-        except BREAKS as error:
+            # aiohttp's own time limit dies with a connection that its parser gave up (a bad chunk does that).
+            async with asyncio.timeout_at(deadline):
+                while block := await response.content.readany():
+                    body += block
+                    if len(body) > LARGEST_ANSWER:
+                        return bytes(body[:LARGEST_ANSWER]), "the answer is longer than 1 MiB"
+        except BODY_BREAKS as error:
             return bytes(body), what_broke(error, self._host)
         return bytes(body), None
 
-    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    def _open(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         timeout = self._network.timeout
         return aiohttp.ClientSession(
             connector=connector,

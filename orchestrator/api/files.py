@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from yarl import URL
 
 from orchestrator.api.addresses import AddressRefused, GuardedResolver
 from orchestrator.api.network import (
+    BODY_BREAKS,
     BREAKS,
     CONNECT,
     USER_AGENT,
@@ -86,9 +88,9 @@ class FileHost:
         context = tls_context(self._network.ca_file)
         inner = self._resolver or aiohttp.ThreadedResolver()
         self._guard = GuardedResolver(inner, self._base_host, allow_private=self._allow_private)
-        self._direct = self._session(aiohttp.TCPConnector(limit=0, ssl=context, resolver=self._guard))
+        self._direct = self._session(_connector(context, self._guard))
         # A proxy may well have a private address, and it is the user who named it: no guard here.
-        self._proxied = self._session(aiohttp.TCPConnector(limit=0, ssl=context, resolver=inner))
+        self._proxied = self._session(_connector(context, inner))
         return self
 
     async def __aexit__(
@@ -180,8 +182,10 @@ class FileHost:
         while length is None or received < length:
             started = now()
             try:
-                block = await response.content.readany()
-            except BREAKS as error:
+                # `sock_read` ends silence, but dies with a connection that the parser gave up (a bad chunk does that).
+                async with asyncio.timeout(2 * self._network.timeout):
+                    block = await response.content.readany()
+            except BODY_BREAKS as error:
                 raise FileBroken(what_broke(error, host), reached=True) from None
             waited += now() - started
             if not block:
@@ -206,6 +210,11 @@ class FileHost:
             auto_decompress=False,
             read_bufsize=READ_BUFFER,
         )
+
+
+def _connector(context: ssl.SSLContext, resolver: AbstractResolver) -> aiohttp.TCPConnector:
+    """A connection of its own for each request: on a shared one, what a host sends too much would be the next file."""
+    return aiohttp.TCPConnector(limit=0, ssl=context, resolver=resolver, force_close=True)
 
 
 # ------------------------------------------------------------------------------------------------- URLs and their hosts

@@ -26,6 +26,10 @@ CONNECT = 10.0
 BREAKS: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """All that aiohttp raises for what a network or a host does. `ValueError` is for host names that can't be looked up."""
 
+BODY_BREAKS: Final = (*BREAKS, RuntimeError)
+"""What reading a body raises besides: aiohttp's stream says `RuntimeError` when the parser gave the connection up between
+two reads (a bad chunk does that)."""
+
 USER_AGENT = f"orchestrator/{__version__}"
 
 
@@ -164,7 +168,7 @@ def what_broke(error: BaseException, host: str) -> str:
         return f"{host} did not answer in time"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return f"{host} closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, aiohttp.ClientPayloadError | RuntimeError):
         return f"the answer of {host} broke off"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer of {host} is not HTTP"

@@ -70,9 +70,13 @@ def create_answer(
 
 
 def status_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str = ""
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float, secret: str = "", report_id: str | None = None
 ) -> StatusAnswer:
-    """What an answer to a GET means. A 410 says what a 404 says: the report is gone."""
+    """What an answer to a GET means. A 410 says what a 404 says: the report is gone.
+
+    `report_id` is the one that was asked for. An answer about another one (a server or a proxy that mixes up what it
+    sends over a kept-alive connection) would bring another export's file under this one's name.
+    """
     if status in (404, 410):
         return NotFound()
     if status != 200:
@@ -80,6 +84,10 @@ def status_answer(
     answer = json_object(body)
     if answer is None:
         return Broken("the API answered 200 with no JSON object in it")
+    told_of = answer.get("id")
+    # UUIDs are the same in either case, and nobody said that the service keeps theirs.
+    if report_id is not None and isinstance(told_of, str) and told_of.casefold() != report_id.casefold():
+        return Broken("the API answered about another report than the one asked for")
     text = _status_text(answer.get("status"))
     if not text:
         return Broken("the API answered 200 without a readable status")

@@ -63,6 +63,20 @@ class Ask:
     """None: the command's own default."""
 
     @property
+    def typed(self) -> str:
+        """The options as they were typed, with a blank before, to be said again in a command that is suggested."""
+        words = [word for text in self.selects for word in ("--select", text)]
+        words += [word for text in self.sets for word in ("--set", text)]
+        for name, value in (
+            ("--from", self.first),
+            ("--to", self.last),
+            ("--state", self.state),
+            ("--only", self.only),
+        ):
+            words += [name, value] if value else []
+        return f" {shlex.join(words)}" if words else ""
+
+    @property
     def selects_some(self) -> bool:
         return bool(self.selects or self.first or self.last)
 

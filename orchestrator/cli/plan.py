@@ -59,11 +59,16 @@ def plan(
     if as_json:
         say.long_document(_head(task, items), "exports", map(_entry, items))
     else:
-        _show(task, items, job, verbose=verbose)
+        _show(task, items, verbose=verbose)
         if out is not None:
             say.people(f"Frozen into {out}. Next: orchestrator run {out}")
-    work = any(item.action.value in ("run", "replace", "move") or item.collect for item in items)
-    return exits.CHANGES if detailed_exitcode and work else exits.OK
+        elif any(map(_is_work, items)):
+            say.people(f"Next: orchestrator run {job}{ask.typed}")
+    return exits.CHANGES if detailed_exitcode and any(map(_is_work, items)) else exits.OK
+
+
+def _is_work(item: Item) -> bool:
+    return item.action.value in ("run", "replace", "move") or item.collect
 
 
 def _freeze(task: Task, items: list[Item], out: str) -> None:
@@ -104,7 +109,7 @@ def _entry(item: Item) -> dict[str, Any]:
     }
 
 
-def _show(task: Task, items: list[Item], job: str, *, verbose: bool) -> None:
+def _show(task: Task, items: list[Item], *, verbose: bool) -> None:
     from orchestrator.engine.plan import Action
 
     counts = Counter(item.action for item in items)
@@ -119,9 +124,7 @@ def _show(task: Task, items: list[Item], job: str, *, verbose: bool) -> None:
     if len(shown) < len(items):
         say.people(f"… and {len(items) - len(shown):,} more; --verbose lists them, --json tells all of them.")
     words = ", ".join(f"{count:,} {_COUNTED[action]}" for action, count in counts.items())
-    say.people(f"{task.name}: {words}. Output: {task.root}")
-    if any(item.action in (Action.RUN, Action.REPLACE, Action.MOVE) or item.collect for item in items):
-        say.people(f"Next: orchestrator run {job}")
+    say.people(f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}")
 
 
 def _mark(item: Item) -> str:

@@ -34,7 +34,13 @@ def simulate(scenario: Path | None, host: str, port: int, files_port: int) -> No
         say.people(
             f"A simulated Loop API, on this machine only; files come from {simulator.files_url}.\n"
             f'In a job file:  api: {{base_url: {simulator.base_url}, token: "${{LOOP_API_TOKEN}}"}}\n'
-            "Any token will do (export LOOP_API_TOKEN=rehearsal), unless the scenario names some. Ctrl-C ends it."
+            f"{_tokens(simulator.scenario.tokens)} Ctrl-C ends it."
         )
 
     asyncio.run(serve(load_scenario(scenario), host, port, files_port, ready))
+
+
+def _tokens(taken: tuple[str, ...] | None) -> str:
+    if taken is None:
+        return "Any token will do: export LOOP_API_TOKEN=rehearsal."
+    return f"Tokens that it takes, as its scenario says: {', '.join(taken)}."

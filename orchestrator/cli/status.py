@@ -41,7 +41,7 @@ def status(
     if as_json:
         say.document(document)
     else:
-        _show(document, job)
+        _show(document, job, ask.typed)
 
 
 def _document(
@@ -99,7 +99,7 @@ def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | N
 _STATES = {"stored": "stored", "failed": "failed", "superseded": "new"}
 
 
-def _show(document: dict[str, Any], job: str) -> None:
+def _show(document: dict[str, Any], job: str, typed: str) -> None:
     counts, last = document["counts"], document["last_run"]
     unsettled = [export for export in document["exports"] if export["state"] in ("failed", "pending")]
     rows = [
@@ -122,11 +122,12 @@ def _show(document: dict[str, Any], job: str) -> None:
     if document["active_run"]:
         say.people(f"A run is active: {document['active_run']}.")
     elif last:
-        say.people(f"The last run {_ENDS[last['outcome']]} at {last['finished_at']}.")
+        why = f": {last['reason']}" if last["reason"] else ""
+        say.people(f"The last run {_ENDS[last['outcome']]} at {last['finished_at']}{why}.")
     if document["possible_duplicates"]:
         say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
     if not document["active_run"] and counts["stored"] < counts["planned"]:
-        say.people(f"Next: orchestrator plan {job}")
+        say.people(f"Next: orchestrator plan {job}{typed}")
 
 
 _ENDS = {

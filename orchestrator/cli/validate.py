@@ -34,4 +34,6 @@ def validate(
             {"schema": "orchestrator.validate/1", "job": task.name, "valid": True, "exports": len(task.exports)}
         )
     else:
-        say.people(f"{job}: valid; it expands to {len(task.exports):,} exports.\nNext: orchestrator plan {job}")
+        say.people(
+            f"{job}: valid; it expands to {len(task.exports):,} exports.\nNext: orchestrator plan {job}{ask.typed}"
+        )

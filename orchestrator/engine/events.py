@@ -28,6 +28,8 @@ class RunStarted(Told):
     """Exports of the plan that need nothing now."""
     unfinished_limit: int
     downloads_limit: int
+    refused: int = 0
+    """Exports of the plan that the service refused in an earlier run, and that are not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)

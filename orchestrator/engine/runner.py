@@ -202,8 +202,13 @@ class Runner:
         )
         todo = [item for item in items if item.action in WORK or item.collect]
         limits = self._policy.limits
+        actions = [item.action for item in items if item.export is not None]
+        skipped, refused = (
+            sum(action in (Action.SKIP, Action.WAIT) for action in actions),
+            actions.count(Action.REFUSED),
+        )
         self._observer.tell(
-            RunStarted(started_at, job, run_id, len(todo), len(items) - len(todo), limits.unfinished, limits.downloads)
+            RunStarted(started_at, job, run_id, len(todo), skipped, limits.unfinished, limits.downloads, refused)
         )
         try:
             await self._relabel(items)
@@ -321,8 +326,9 @@ class Runner:
     async def _move(self, items: Sequence[Item]) -> list[Item]:
         """Renames stored files. Gives those whose file turned out to be nowhere: they are to be exported again."""
         todo, lost = [], []
+        tidy = bool(items) and await self._is_tidy()
         for item in items:
-            source = await self._find(item)
+            source = await self._find(item, by_name=tidy)
             if source is None:
                 lost.append(item)
             elif source == item.path:
@@ -338,17 +344,24 @@ class Runner:
         await self._write_manifest()
         return lost
 
-    async def _find(self, item: Item) -> str | None:
+    async def _is_tidy(self) -> bool:
+        """Every stored file lies where the journal knows it, as far as names and sizes tell, and no two share a name."""
+        files = [file for record in self._records.values() for file in record.stored or ()]
+        sizes = await self._storage.sizes([file.path for file in files])
+        at_home = all(size == file.bytes for size, file in zip(sizes, files, strict=True))
+        return at_home and len({file.path for file in files}) == len(files)
+
+    async def _find(self, item: Item, *, by_name: bool) -> str | None:
         """Where the file is that is to be moved.
 
         A run that was killed between a rename and its journal entry leaves it at its new name, or aside; and what lies at
-        the old one may be another export's by then. So a name alone proves something only while the new one is free.
+        the old one may be another export's by then. So names alone prove something only while all is tidy and the new one is free.
         """
         part = self._records[item.key].parts[0]
         assert item.source is not None, "an item to be moved has a source"
         assert part.stored is not None, "and a file there"
         there, beyond = await self._storage.sizes([item.source, item.path])
-        if there == part.stored.bytes and beyond is None:
+        if by_name and there == part.stored.bytes and beyond is None:
             return item.source
         for path in (item.source, item.path, moves.aside(item)):
             if await self._attempts.holds(path, part):
@@ -542,7 +555,7 @@ class Runner:
             job=job,
             run_id=run_id,
             outcome=self._outcome,
-            reason=self._parking,
+            reason=self._reason(),
             error=self._error,
             started_at=started_at,
             finished_at=self._clock.now(),
@@ -564,6 +577,13 @@ class Runner:
             self.halt(error)
         self._observer.tell(RunEnded(self._clock.now(), report["outcome"]))
         return report
+
+    def _reason(self) -> str | None:
+        """Why the run parked; and if the service was silent meanwhile, that too, for the next run may meet the same."""
+        health = self._spending.health("api")
+        if self._parking is None or self._error is not None or not health.down:
+            return self._parking
+        return f"{self._parking}; the service has not given a usable answer: {health.detail}"
 
     def _outcome(self, counts: Mapping[str, int]) -> result.Outcome:
         if self.bug is not None:

@@ -95,7 +95,9 @@ def _news(told: Told, before: Tally) -> str | None:
     match told:
         case RunStarted():
             job = printable(told.job)
-            idle = f" ({told.skipped:,} need nothing)" if told.skipped else ""
+            rest = [f"{told.skipped:,} need nothing"] if told.skipped else []
+            rest += [f"{told.refused:,} refused by the service before"] if told.refused else []
+            idle = f" ({', '.join(rest)})" if rest else ""
             limits = f"at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
             return f"{job}: {count(told.todo, 'export')} to do{idle}, {limits}"
         case Paused() if told.until >= before.paused_until + 1:

@@ -129,6 +129,8 @@ def _table(exports: Sequence[Mapping[str, Any]]) -> list[str]:
     for export in exports:
         groups.setdefault(export["coordinates"].get(axis, "-"), []).append(export)
     seen = {export["state"] for export in exports}
+    if not seen & {"stored", "failed"}:
+        return []  # a table of what did not happen would push what did out of sight
     columns = [state for state in ("stored", "failed", "pending", "skipped") if state in seen]
     rows = [[axis, *("no need" if state == "skipped" else state for state in columns)]]
     if "stored" in seen:

@@ -191,9 +191,11 @@ class Tally:
     def _sent(self, told: RequestSent) -> None:
         self.requests[told.kind] += 1
         # What an earlier run left unfinished says nothing until it changes, but its requests tell where it stands.
-        if told.kind in ("poll", "fetch") and told.key not in self._states:
-            self._enter(told.key, State.GENERATING if told.kind == "poll" else State.READY)
-        if told.kind == "fetch" and self._states[told.key] is State.READY:
+        if told.kind == "poll" and told.key not in self._states:
+            self._enter(told.key, State.GENERATING)
+        if told.kind == "fetch":
+            if self._states.get(told.key) is not State.READY:
+                self._enter(told.key, State.READY)
             self._fetching.add(told.key)
         else:
             self._fetching.discard(told.key)

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from orchestrator.storage import folders, local
 
@@ -278,7 +278,7 @@ class SimHandle:
     def flush(self) -> None:
         pass
 
-    def __enter__(self) -> SimHandle:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -320,7 +320,6 @@ class SimPath:
 
     def __str__(self) -> str:
         return self.name
-
 
 
 def install(sim: SimOs, loop: Any, token: Callable[[int], str]) -> None:

@@ -63,6 +63,8 @@ class Call:
     """Places among the unfinished that the journal could account for when it was sent, its own included."""
     live: tuple[str, ...] = ()
     """Report ids that the journal knew for this key and had not given up."""
+    token: int = 0
+    """The generation of the token that it carried."""
 
     @property
     def ambiguous(self) -> bool:

@@ -7,7 +7,8 @@ point is written to a file, so that a story can be told afterwards and a dry run
     killpoints.py ARGUMENTS…     one process from a cold start: what `python -m orchestrator ARGUMENTS…` does
 
 The environment says what happens where: `KILLPOINT` (a label), `KILLPOINT_NTH` (at which passing; 1 is the first),
-`KILLPOINT_SIGNALS` (their numbers with commas between, 9 unless given), `KILLPOINT_LOG` (the file of passings).
+`KILLPOINT_SIGNALS` (their numbers with commas between, 9 unless given; the second one comes at the first point after the
+program has heard the first), `KILLPOINT_LOG` (the file of passings).
 
 The one liberty taken with the program: blocks are written after 1 KiB instead of 1 MiB, so that a small file is as many
 steps as a large one.
@@ -15,7 +16,9 @@ steps as a large one.
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import inspect
 import json
 import os
@@ -29,11 +32,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
+import anyio._backends._asyncio
+import anyio.to_thread
 
 # All that `run` and `verify` load, so that a forked process need not.
 from orchestrator.api.client import LoopClient
 from orchestrator.cli import entry, main, run, session, task, verify, wiring
-from orchestrator.engine import result
+from orchestrator.cli.signals import SIGNALS
+from orchestrator.engine import clock, result
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.transfer import Transfers
 from orchestrator.job import loader
@@ -45,7 +51,7 @@ from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.storage import folders, local
 from orchestrator.storage.local import LocalStorage, LocalWriter
 
-LOADED = (main, run, task, verify, wiring, result, loader)
+LOADED = (anyio, main, run, task, verify, wiring, clock, result, loader)
 SMALL_BLOCK = 1024
 
 
@@ -56,13 +62,15 @@ class Points:
         self._lock = threading.Lock()
         self._passed: Counter[str] = Counter()
         self._log: int | None = None
-        self._label, self._nth, self._signals = "", 1, (signal.SIGKILL,)
+        self._label, self._nth = "", 1
+        self._signals: list[signal.Signals] = []
+        self._struck = False
 
     def arm(self, environ: Mapping[str, str]) -> None:
         self._label = environ.get("KILLPOINT", "")
         self._nth = int(environ.get("KILLPOINT_NTH", "1"))
         numbers = environ.get("KILLPOINT_SIGNALS", "9").split(",")
-        self._signals = tuple(signal.Signals(int(number)) for number in numbers)
+        self._signals = [signal.Signals(int(number)) for number in numbers]
         if "KILLPOINT_LOG" in environ:
             self._log = os.open(environ["KILLPOINT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
@@ -70,11 +78,14 @@ class Points:
         with self._lock:
             self._passed[label] += 1
             strikes = label == self._label and self._passed[label] == self._nth
+            again = self._struck and bool(self._signals) and SIGNALS.first is not None
             if self._log is not None:
-                os.write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes)}\n".encode())
-        if strikes:
-            for number in self._signals:
-                os.kill(os.getpid(), number)
+                os.write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes or again)}\n".encode())
+            if not strikes and not again:
+                return
+            self._struck = True
+            number, *self._signals = self._signals
+        os.kill(os.getpid(), number)
 
 
 POINTS = Points()
@@ -283,6 +294,7 @@ def serve() -> None:
     """Takes a command a line from stdin; answers each with a line when the process has started, and one when it ended."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    gc.freeze()  # what is loaded is shared by all children, so long as none of them looks it through
     while line := sys.stdin.buffer.readline():
         command = json.loads(line)
         child = os.fork()
@@ -308,7 +320,15 @@ def _become(command: Mapping[str, Any]) -> None:
     sys.argv = ["orchestrator", *command["arguments"]]
     run.STARTED = time.monotonic()
     POINTS.arm(os.environ)
-    entry.main()
+    try:
+        entry.main()
+    except SystemExit as end:
+        # What the interpreter does at its end, but for taking each module apart, which costs more than a whole run.
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 if __name__ == "__main__":

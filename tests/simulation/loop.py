@@ -9,6 +9,7 @@ asyncio and anyio keep in sets (tasks and cancel scopes) have hashes that depend
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import random
 from asyncio import base_events
@@ -138,10 +139,8 @@ class SimLoop(base_events.BaseEventLoop):
 
 
 def _close(coro: Any) -> None:
-    try:
+    with contextlib.suppress(BaseException):  # a dead man's last words
         coro.close()
-    except BaseException:  # noqa: BLE001, S110  a dead man's last words
-        pass
 
 
 def install() -> None:

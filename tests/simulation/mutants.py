@@ -5,7 +5,6 @@ its seeds run. A text that is not found any more is an error: the code has moved
 """
 
 from __future__ import annotations
-
 import __future__
 
 import importlib
@@ -46,7 +45,9 @@ class Mutant:
         if source.count(self.old) != 1:
             raise LookupError(f"mutant “{self.name}”: its text is {source.count(self.old)} times in {self.where}")
         changed = source.replace(self.old, self.new)
-        module = compile(changed, f"<mutant {self.name}>", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
+        module = compile(
+            changed, f"<mutant {self.name}>", "exec", __future__.annotations.compiler_flag, dont_inherit=True
+        )
         return next(_functions(module, function.__name__))
 
     def _function(self) -> FunctionType:
@@ -92,7 +93,7 @@ MUTANTS = (
            "if events:\n        await self._write(events)",
            "if events:\n        await anyio.sleep(2.0 if events[0].kind == 'created' else 0)\n        await self._write(events)"),
     Mutant("any 5xx counts as not created", "api.wire:_refusal",
-           "status == 503 and header(headers, \"retry-after\") is not None", "status >= 500"),
+           'status == 503 and header(headers, "retry-after") is not None', "status >= 500"),
     Mutant("a living report is not waited for", "engine.states:_resting",
            "return State.GENERATING if part.live else State.WAITING", "return State.WAITING"),
     # silence, rate, limits
@@ -142,7 +143,7 @@ MUTANTS = (
     Mutant("a stuck report is abandoned", "engine.step:_polls",
            "r.cause in _FOLLOWED", "r.cause is None"),
     Mutant("Completed without a URL is a failure", "engine.step:_Stepper._asked",
-           "self._give_up_if_stuck(report)\n        case Status(\"PendingOrExpired\"", "self._lose(report, Cause.FAILED)\n        case Status(\"PendingOrExpired\""),
+           'self._give_up_if_stuck(report)\n        case Status("PendingOrExpired"', 'self._lose(report, Cause.FAILED)\n        case Status("PendingOrExpired"'),
     Mutant("an unknown status is a failure", "engine.step:_Stepper._asked",
            "self.live = replace(self.live, unknown_status=status)", "self._lose(report, Cause.FAILED); return"),
     Mutant("losses cost nothing", "engine.states:_lost",
@@ -163,7 +164,7 @@ MUTANTS = (
     Mutant("no fsync of the target folder", "storage.folders:place",
            "sync_folder(parent)", "pass"),
     Mutant("no fsync of a new folder", "storage.folders:_step",
-           "sync_folder(fd)", "pass"),
+           "os.mkdir(name, mode, dir_fd=fd)\n    sync_folder(fd)", "os.mkdir(name, mode, dir_fd=fd)"),
     Mutant("stored before the rename", "engine.attempts:Attempts.place",
            "await self._storage.place(file.temp, file.path)", "pass"),
     Mutant("a file found after a crash is not read again", "engine.attempts:Attempts.place",

@@ -6,6 +6,7 @@ what the program could know: a run that was killed while it read a 429 cannot kn
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter, defaultdict
@@ -80,7 +81,11 @@ def everything_ends(e: Evidence) -> Iterator[str]:
         if any(p.calm and p.report and p.report["outcome"] == "refused" and _unwelcome(e, p) for p in e.processes):
             return  # nobody was ever let in: that is the account's trouble, not one export's
         outcomes = [f"{p.how}/{p.report['outcome'] if p.report else p.error}" for p in e.processes if p.calm]
-        left = [x["key"][:8] + " " + x["state"] for x in (last.report or {}).get("exports", ()) if x["state"] in ("failed", "pending")]
+        left = [
+            x["key"][:8] + " " + x["state"]
+            for x in (last.report or {}).get("exports", ())
+            if x["state"] in ("failed", "pending")
+        ]
         yield f"not done after {len(outcomes)} calm runs ({', '.join(outcomes)}): {left}"
 
 
@@ -94,7 +99,9 @@ def in_time(e: Evidence) -> Iterator[str]:
         exports = len(p.exports) + 2
         rounds = math.ceil(exports / limits.unfinished)
         stuck = (r.exports + 2) * (r.stuck_after + 3 * e.policy.polling.max)
-        bound = rounds * (stuck + 400.0) + limits.longest_pause + 600 + 60 * exports / min(1.0, limits.requests_per_second)
+        bound = (
+            rounds * (stuck + 400.0) + limits.longest_pause + 600 + 60 * exports / min(1.0, limits.requests_per_second)
+        )
         if p.ended_at - p.started_at > bound:
             yield f"process {p.n} took {p.ended_at - p.started_at:.0f} s, {bound:.0f} s are enough"
 
@@ -153,7 +160,7 @@ def files_are_the_services(e: Evidence) -> Iterator[str]:
         return
     last = e.census[-1]
     for export in e.processes[-1].exports:
-        if export.key in e.poisoned:
+        if export.key in e.poisoned or not last.trusted:
             continue
         hashes = {h for made in e.reports.values() if made.key == export.key for h in made.hashes}
         if last.files.get(export.path) not in hashes:
@@ -178,17 +185,26 @@ def no_final_name_shows_less(e: Evidence) -> Iterator[str]:
 @rule
 def stored_stays(e: Evidence) -> Iterator[str]:
     """What the journal calls stored lies on the disk, after every death: durable first, then told."""
+    astray: set[str] = set()
     for census in e.census:
         if not census.trusted:
             continue
         there = set(census.files.values())
-        coming = {p.file.sha256 for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file}
+        # A rename whose journal entry never came, and a job whose labels changed back since: the file is found to be
+        # gone from where the journal knows it, and exported again.
+        astray |= {
+            file.sha256 for r in census.records.values() for file in r.stored or ()
+            if file.sha256 in there and census.files.get(file.path) != file.sha256
+        }  # fmt: skip
+        coming = {
+            p.file.sha256 for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file
+        }
         for record in census.records.values():
             if e.forgotten and record.key not in e.processes[census.process].named:
                 continue  # an older memory may not know that its file was moved on or replaced
             for part in record.parts:
                 file = part.stored
-                if file is None or file.sha256 in there or file.sha256 in e.removed:
+                if file is None or file.sha256 in there | e.removed | astray:
                     continue
                 if census.files.get(file.path) not in coming:  # else a newer one has just taken its place
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"
@@ -245,7 +261,9 @@ def reports_tell_the_truth(e: Evidence) -> Iterator[str]:
                 continue
             if census.files.get(x["path"]) != x["sha256"]:
                 yield f"process {p.n} reports {x['path']} as {x['state']}, and another file or none lies there"
-        counted = sum(part.duplicates + (part.state is State.CREATING) for r in census.records.values() for part in r.parts)
+        counted = sum(
+            part.duplicates + (part.state is State.CREATING) for r in census.records.values() for part in r.parts
+        )
         if p.report["api"]["possible_duplicates"] != counted:
             yield f"process {p.n} reports {p.report['api']['possible_duplicates']} possible duplicates, the journal has {counted}"
         mine = [x for x in e.calls if x.process == p.n]
@@ -269,7 +287,9 @@ def outcomes_have_a_cause(e: Evidence) -> Iterator[str]:
             "parked": p.parked_by is not None or _long_pause(e, p),
             "refused": p.refusals > 0 or _strangers(e, p) or _unwelcome(e, p),
             "storage": p.disk_trouble,
-            "unreachable": p.api_trouble or p.files_trouble or any(d.outcome == "broken" for d in e.downloads if d.process == p.n),
+            "unreachable": p.api_trouble
+            or p.files_trouble
+            or any(d.outcome == "broken" for d in e.downloads if d.process == p.n),
         }[outcome]
         if not good:
             yield f"process {p.n} ended as {outcome} ({dict(states)}; {p.report['reason']})"
@@ -378,7 +398,11 @@ def duplicates_are_not_over_reported(e: Evidence) -> Iterator[str]:
                 yield f"{event.key} at {thing.at:.1f}: told as a possible duplicate, and its answer was {post and post.answer}"
         elif isinstance(event, Refused):
             post = posts.get(event.key)
-            if post is not None and post.seq > intended[event.key].seq and (post.ambiguous or isinstance(post.answer, Accepted)):
+            if (
+                post is not None
+                and post.seq > intended[event.key].seq
+                and (post.ambiguous or isinstance(post.answer, Accepted))
+            ):
                 yield f"{event.key} at {thing.at:.1f}: told as not created, and the answer was {post.answer}"
 
 
@@ -421,7 +445,9 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if not isinstance(c.event, Lost):
             continue
         report_id, cause = c.event.report_id, c.event.cause
-        heard = [x for x in e.calls if x.report_id == report_id and x.answered_seq is not None and x.answered_seq < c.seq]
+        heard = [
+            x for x in e.calls if x.report_id == report_id and x.answered_seq is not None and x.answered_seq < c.seq
+        ]
         if not heard:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
@@ -433,7 +459,10 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if cause is Cause.FAILED:
             good = status == "Failed"
         elif cause is Cause.EXPIRED:
-            alive = any(isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq for x in e.commits)
+            alive = any(
+                isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq
+                for x in e.commits
+            )
             good = status == "Expired" or (
                 status == "PendingOrExpired" and (_twice(heard, _gone, every, jumped=jumped) if alive else old)
             )
@@ -449,7 +478,9 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
 
 
 def _gone(call: Call) -> bool:
-    return isinstance(call.answer, NotFound) or (isinstance(call.answer, Status) and call.answer.status == "PendingOrExpired")
+    return isinstance(call.answer, NotFound) or (
+        isinstance(call.answer, Status) and call.answer.status == "PendingOrExpired"
+    )
 
 
 def _twice(heard: list[Call], says_gone: Callable[[Call], bool], every: float, *, jumped: bool) -> bool:
@@ -473,7 +504,12 @@ def a_finished_report_is_taken(e: Evidence) -> Iterator[str]:
         p = e.processes[c.process]
         gates = [g for g in e.gates if g.process == p.n]
         for known in e.commits:
-            if not isinstance(known.event, Created) or known.event.key != c.event.key or known.seq > c.seq or known.era != c.era:
+            if (
+                not isinstance(known.event, Created)
+                or known.event.key != c.event.key
+                or known.seq > c.seq
+                or known.era != c.era
+            ):
                 continue
             made = e.reports[known.event.report_id]
             lay_ready = max(made.done_at, p.started_at)
@@ -481,9 +517,15 @@ def a_finished_report_is_taken(e: Evidence) -> Iterator[str]:
                 continue
             if any(g.until > lay_ready for g in gates) or p.api_trouble:
                 continue
-            if any(isinstance(x.event, Lost) and x.event.report_id == made.id and x.event.cause is not Cause.STUCK for x in e.commits):
+            if any(
+                isinstance(x.event, Lost) and x.event.report_id == made.id and x.event.cause is not Cause.STUCK
+                for x in e.commits
+            ):
                 continue
-            if any(isinstance(x.event, Stored) and x.event.key == c.event.key and known.seq < x.seq < c.seq for x in e.commits):
+            if any(
+                isinstance(x.event, Stored) and x.event.key == c.event.key and known.seq < x.seq < c.seq
+                for x in e.commits
+            ):
                 continue  # wanted anew: what was fetched once has had its day
             yield f"{c.event.key} failed ({c.event.code}) while {made.id} had lain ready for {c.at - lay_ready:.0f} s"
 
@@ -541,7 +583,11 @@ def unnamed_pauses_are_pauses(e: Evidence) -> Iterator[str]:
         if type(call.answer).__name__ != "Throttled" or call.answered_at is None:
             continue
         for later in e.calls:
-            if later.process == call.process and later.seq > (call.answered_seq or 0) and later.at < call.answered_at + e.policy.retry.base - EPS:
+            if (
+                later.process == call.process
+                and later.seq > (call.answered_seq or 0)
+                and later.at < call.answered_at + e.policy.retry.base - EPS
+            ):
                 yield f"a request at {later.at:.2f}, {later.at - call.answered_at:.2f} s after a 429"
 
 
@@ -597,12 +643,21 @@ def nobody_is_forgotten(e: Evidence) -> Iterator[str]:
     """While a run has nothing else to wait for, each report that may complete is asked about within `max`."""
     longest = e.policy.polling.max
     for p in e.processes:
-        if p.how != "ended" or not p.calm:
-            continue
+        if p.how != "ended" or not p.calm or p.offset < max(other.offset for other in e.processes[: p.n + 1]):
+            continue  # a clock that went back gives a silence its whole length again
         sent = [p.started_at, *(call.at for call in e.calls if call.process == p.n), p.ended_at]
         gates = [g for g in e.gates if g.process <= p.n]
-        for before, after in zip(sent, sent[1:], strict=False):
-            quiet = max([before, *(min(g.until + g.until * 0 + (g.until - g.at) * 0.1 + 1, after) for g in gates if g.until > before)])
+        for before, after in itertools.pairwise(sent):
+            quiet = max(
+                [
+                    before,
+                    *(
+                        min(g.until + g.until * 0 + (g.until - g.at) * 0.1 + 1, after)
+                        for g in gates
+                        if g.until > before
+                    ),
+                ]
+            )
             slow = any(d.process == p.n and d.at < after for d in e.downloads)
             if after - quiet > longest + 35 and not slow and p.report and p.report["outcome"] == "succeeded":
                 yield f"process {p.n} asked nothing from {before:.0f} to {after:.0f}"

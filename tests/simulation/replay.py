@@ -1,11 +1,12 @@
 """Replays a seed and tells its story, or plays many and prints what was covered.
 
-    python tests/simulation/replay.py 1234              the verdict and the trace hash of one seed
-    python tests/simulation/replay.py 1234 --story      everything that happened, line by line
-    python tests/simulation/replay.py --count 3000      many seeds (from --first), the coverage table, every violation
-    python tests/simulation/replay.py --mutants         plants each bug, and says which seed and which rule caught it
+python tests/simulation/replay.py 1234              the verdict and the trace hash of one seed
+python tests/simulation/replay.py 1234 --story      everything that happened, line by line
+python tests/simulation/replay.py --count 3000      many seeds (from --first), the coverage table, every violation
+python tests/simulation/replay.py --mutants         plants each bug, and says which seed and which rule caught it
 """
 
+# ruff: noqa: T201  a program that prints
 from __future__ import annotations
 
 import argparse

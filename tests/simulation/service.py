@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from evidence import Call, Download, Gate, Made
+from evidence import Call, Download, Made
 from faults import FILES, GET, POST
 
 from orchestrator.api.wire import create_answer, status_answer
@@ -68,6 +68,9 @@ class Service:
         self.signed: dict[str, tuple[str, float]] = {}
         """Signature → report id and when it dies."""
         self.lied: set[str] = set()
+        """Reports whose last answer was a lie: never two in a row, for that is what being gone looks like."""
+        self.cut: set[str] = set()
+        """Reports whose latest download was cut."""
 
     # -------------------------------------------------------------------------------------------------------- create
 
@@ -167,6 +170,7 @@ class Service:
             case "get pending once" if alive and made.id not in self.lied:
                 self.lied.add(made.id)
                 return self._reply(200, {"id": made.id, "status": "PendingOrExpired", "url": None})
+        self.lied.discard(made.id)
         status, url = "Processing", None
         if now >= made.gone_at:
             if made.gone_as == "404":
@@ -220,9 +224,9 @@ class Service:
             self.source_mended_at = now + self.chance.uniform(60, 7200)
         elif weather.strikes("unverified", 0.05):
             self.unverified_until = now + self.chance.uniform(60, 7200)
-        if process is not None and self.world.api is not None and self.world.api.token != self.token:
+        if process is not None and call.token != self.token:
             process.refusals += self.source != self.token  # else a better one could have been read
-            return self._reply(401, {"message": f"the token {TOKEN}{self.world.api.token} is no good"})
+            return self._reply(401, {"message": f"the token {TOKEN}{call.token} is no good"})
         if now < self.unverified_until:
             if process is not None:
                 process.refusals += 1
@@ -264,6 +268,7 @@ class SimApi:
         world.alive()
         self.posts_sent += 1
         call = world.call("POST", world.key_of(request, identity))
+        call.token = self.token
         world.point("post sent")
         answer = await self._exchange(call, request)
         assert not isinstance(answer, Reply)
@@ -275,6 +280,7 @@ class SimApi:
         self.gets_sent += 1
         made = world.evidence.reports.get(report_id)
         call = world.call("GET", made.key if made else None, report_id)
+        call.token = self.token
         world.point("get sent")
         return await self._exchange(call, None)  # type: ignore[return-value]  # as above
 
@@ -286,6 +292,7 @@ class SimApi:
 
     async def _exchange(self, call: Call, request: Mapping[str, Any] | None) -> CreateAnswer | StatusAnswer:
         world, service = self.world, self.service
+        token = self.token
         if request is not None:
             world.under_way[call.seq] = call, request
         await asyncio.sleep(service.latency())
@@ -300,10 +307,10 @@ class SimApi:
             answer: CreateAnswer | StatusAnswer = reply.broke
         else:
             read = create_answer if request is not None else status_answer
-            answer = read(
-                reply.status, reply.headers or {}, reply.body, now=world.wall(), secret=f"{TOKEN}{self.token}"
-            )
-        world.answered(call, answer, reply.wait, truly_sent=reply.broke is None or reply.broke.sent, status=reply.status)
+            answer = read(reply.status, reply.headers or {}, reply.body, now=world.wall(), secret=f"{TOKEN}{token}")
+        world.answered(
+            call, answer, reply.wait, truly_sent=reply.broke is None or reply.broke.sent, status=reply.status
+        )
         if request is not None:
             world.point("post answered")
         else:
@@ -322,7 +329,7 @@ class SimFiles:
 
     @asynccontextmanager
     async def open(self, url: SignedUrl, *, offset: int = 0, validator: str | None = None) -> AsyncIterator[Body]:
-        world, service, weather = self.world, self.world.service, self.world.weather
+        world, service = self.world, self.world.service
         world.alive()
         secret = url.reveal()
         report_id, dies_at = service.signed[secret.partition("Signature=")[2].partition("&")[0]]
@@ -354,6 +361,10 @@ class SimFiles:
             download.outcome = "refused"
             raise FileRefused(chance.choice((403, 404, 410)))
         kind = weather.one_of({name: "" for name in FILES if name not in ("url short", "file 403") and name in weather})
+        if made.id in service.cut and "file changed" in weather and not weather.calm and chance.random() < 0.4:
+            kind = "file changed"  # where it hurts: there is something to go on from
+            weather.hit(kind)
+        service.cut.discard(made.id)
         if kind == "file refused":
             download.outcome = "broken"
             raise FileBroken("the connection was refused")
@@ -378,6 +389,8 @@ class SimFiles:
         etag = None if "no etag" in weather else f'"{made.id}-{len(made.versions)}-{len(data)}-{encoding}"'
         start = offset if validator is not None and validator == etag and 0 < offset < len(data) else 0
         cut = chance.randint(0, len(data)) if kind == "file cut" else None
+        if cut is not None:
+            service.cut.add(made.id)
         pause = chance.uniform(10, 60) if kind == "file slow" else service.latency() / 4
         if download.outcome != "corrupt":
             download.outcome = "let go"

@@ -33,7 +33,9 @@ def play(seed: int) -> World:
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # the last words of the dead
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # nor begun, when death came
+            warnings.filterwarnings(
+                "ignore", "coroutine .* was never awaited", RuntimeWarning
+            )  # nor begun, when death came
             world = World(seed)
             _play(world, random.Random(f"story {seed}"))
         return world

@@ -8,7 +8,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +22,7 @@ from orchestrator.cli import wiring
 from orchestrator.cli.session import Session
 from orchestrator.engine import plan
 from orchestrator.engine.policy import Limits, Policy, Polling, Retry
-from orchestrator.engine.ports import Accepted, Snapshot, Throttled
+from orchestrator.engine.ports import Accepted, Snapshot
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.states import FINAL, Event, Record, State
 from orchestrator.errors import OrchestratorError, StorageError
@@ -213,7 +213,9 @@ class World:
         assert self.process is not None
         reports = self.evidence.reports
         known = [made.done_at - made.created_at for made in reports.values() if made.done_at < math.inf]
-        young = min([3 * max(self.policy.polling.first, self.policy.polling.every), *known]) - 1.0  # an intent is a bit older
+        young = (
+            min([3 * max(self.policy.polling.first, self.policy.polling.every), *known]) - 1.0
+        )  # an intent is a bit older
         return sum(
             call.made is not None
             and call.process == self.process.n
@@ -346,7 +348,9 @@ class World:
             file = record.parts[0].stored
             if file is None or file.path != export.path or sha(files.get(export.path, b"")) != file.sha256:
                 return False
-        return not any(part.live and record.state not in FINAL for record in self.records.values() for part in record.parts)
+        return not any(
+            part.live and record.state not in FINAL for record in self.records.values() for part in record.parts
+        )
 
     def done(self) -> bool:
         """Everything that can be stored is."""
@@ -432,8 +436,9 @@ class World:
         for path, data in files.items():
             self._show(path, data)
         hashes = {path: sha(data) for path, data in files.items()}
-        # Where an older journal and another clock come together, which of two stored files is newer can't be told.
-        if process.how == "ended" and len({p.offset for p in evidence.processes}) == 1:
+        # With an older memory, another clock or files of one size leave no way to tell which of two files is newer.
+        one_clock = len({p.offset for p in evidence.processes}) == 1
+        if process.how == "ended" and one_clock and "same size" not in self.weather:
             self.trusted = True
         evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
         manifest = files.get(NAME)
@@ -603,5 +608,3 @@ def draw_policy(chance: random.Random, weather: faults.Weather) -> Policy:
             ambiguous="stop" if "stop" in weather else "recreate",
         ),
     )
-
-

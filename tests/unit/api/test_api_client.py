@@ -203,11 +203,33 @@ async def test_a_compressed_answer_is_read_and_a_bomb_is_not():
     assert "longer than 1 MiB" in answered.detail
 
 
-async def test_connections_are_reused_also_after_errors():
-    async with RawServer(answer(500, b"x"), CREATED, keep_alive=True) as server, client(server.url) as api:
-        for _ in range(5):
-            await api.get("1", None)
-        assert server.connections == 1
+async def test_what_a_host_sends_unasked_is_no_answer_to_the_next_question():
+    first = answer(200, b'{"id": "1", "status": "Processing"}')
+    async with RawServer(first + answer(404), first, keep_alive=True) as server, client(server.url) as api:
+        await api.get("1", None)
+        assert await api.get("1", None) == Status("Processing")
+        assert server.connections == 2
+
+
+async def test_an_answer_about_another_report_is_none():
+    told = b'{"id": "5F3E-other", "status": "Completed", "url": "https://files.test/other"}'
+    async with RawServer(answer(200, told)) as server, client(server.url) as api:
+        assert isinstance(await api.get("5f3e", None), Broken)
+        assert isinstance(await api.get("5f3e-OTHER", None), Status)
+
+
+@pytest.mark.parametrize("nonsense", [b"zz\r\n", b"-1\r\n", b"3\r\nabcdefg"])
+async def test_a_bad_chunk_does_not_hold_a_call_for_ever(nonsense):
+    async def script(head, reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(nonsense)
+        await reader.read()
+
+    async with RawServer(script) as server, client(server.url, timeout=0.5) as api:
+        assert isinstance(await api.get("1", None), Broken)
+        assert isinstance(await api.create(REQUEST, None), Broken)
 
 
 async def test_nothing_is_sent_to_a_closed_port():

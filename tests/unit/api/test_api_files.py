@@ -68,11 +68,11 @@ async def test_a_file_is_fetched_without_credentials_and_byte_by_byte_as_given()
                 None,
                 '"v1"',
             )
-        assert server.connections == 1
+        assert server.connections == 2
     assert server.request_lines == [f"GET /RF_%7e1?{QUERY} HTTP/1.1"] * 2
     for head in server.heads:
         names = {line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:] if line}
-        assert names == {b"host", b"accept", b"accept-encoding", b"user-agent"}
+        assert names == {b"host", b"accept", b"accept-encoding", b"user-agent", b"connection"}
         assert b"accept-encoding: identity" in head.lower()
 
 
@@ -257,6 +257,30 @@ async def test_a_cut_body_in_chunks_is_broken_at_every_byte():
             assert isinstance(error, FileBroken)
             assert error.reached
             assert b"0123456789".startswith(data)
+
+
+@pytest.mark.parametrize("nonsense", [b"zz\r\n", b"-1\r\n", b"3\r\nabcdefg"])
+async def test_a_bad_chunk_does_not_hold_a_transfer_for_ever(nonsense):
+    begun = asyncio.Event()
+
+    async def script(head, reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n")
+        await begun.wait()
+        writer.write(nonsense)
+        await reader.read()
+
+    async with RawServer(script) as server, files(network={"timeout": 0.3}) as host:
+        with pytest.raises(FileBroken):
+            async with host.open(SignedUrl(f"{server.url}/f")) as body:
+                async for _ in body.blocks:
+                    begun.set()
+
+
+async def test_what_a_host_sends_too_much_is_not_the_next_file():
+    too_much = FULL + answer(200, b"[]")
+    async with RawServer(too_much, FULL, keep_alive=True) as server, files() as host:
+        for _ in range(2):
+            assert (await fetch(host, f"{server.url}/f"))[1] == DATA
 
 
 async def test_a_body_in_chunks_of_any_size():

@@ -1,0 +1,318 @@
+"""Where the stories of level L3 happen: a service, a folder, and processes of the real program that are forked from one.
+
+A story begins at one of three *phases* of a small job, each a folder as an earlier, undisturbed run left it:
+
+    begin    nothing is there; six exports, a 429, one that fails, one download that is cut
+    change   two labels are swapped, one is renamed, one asks something else, one file was taken away
+    recall   the state folder is gone, labels are swapped back, one export is new; a 429 to a poll
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from evidence import sha
+
+from orchestrator.cli.options import Ask
+from orchestrator.cli.task import Task, load
+from orchestrator.engine.states import Record
+from orchestrator.journal.reader import read_snapshot
+from orchestrator.simulator.scenario import Scenario
+from orchestrator.simulator.server import Simulator
+
+PROGRAM = Path(__file__).with_name("killpoints.py")
+TOKEN = "CANARYTOKEN-5b1f7c20d9"
+PATIENCE = 60.0
+"""Seconds after which a process that says nothing any more is taken for stuck."""
+RETRY_AFTER = 0.2
+CALM = {"duration": 0.08, "pending": 0.02, "rows": 4, "url_escapes": True}
+
+
+def _nothing(_exports: Path) -> None:
+    pass
+
+
+def _take_a_file(exports: Path) -> None:
+    (exports / "f" / "2020-01.json").unlink()
+
+
+def _forget(exports: Path) -> None:
+    shutil.rmtree(exports / ".orchestrator")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    name: str
+    teams: Mapping[str, Any]
+    faults: Sequence[Mapping[str, Any]]
+    meddle: Callable[[Path], None] = _nothing
+
+
+PHASES = {
+    phase.name: phase
+    for phase in (
+        Phase(
+            "begin",
+            {label: f"id-{label}" for label in "abcdef"},
+            (
+                {"on": "create", "do": "status", "code": 429, "retry_after": RETRY_AFTER, "match": {"nth": 3}},
+                {"on": "create", "do": "failed", "match": {"team": "id-c"}, "times": 1},
+                {"on": "download", "do": "truncate", "match": {"team": "id-e"}, "times": 1},
+            ),
+        ),
+        Phase(
+            "change",
+            {"b": "id-a", "a": "id-b", "renamed": "id-c", "d": ["id-d", "id-d2"], "e": "id-e", "f": "id-f"},
+            ({"on": "download", "do": "truncate", "match": {"team": "id-d2"}, "times": 1},),
+            _take_a_file,
+        ),
+        Phase(
+            "recall",
+            {"a": "id-a", "b": "id-b", "renamed": "id-c", "d": ["id-d", "id-d2"], "e": "id-e", "f": "id-f", "g": "id-g"},
+            ({"on": "get", "do": "status", "code": 429, "retry_after": RETRY_AFTER, "match": {"nth": 1}},),
+            _forget,
+        ),
+    )
+}  # fmt: skip
+JOURNAL_BEGINS = frozenset({"begin", "recall"})
+"""Phases whose journal is a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What happens to a process: at the `nth` passing of `label` it gets `signals`, each once the one before was heard."""
+
+    label: str
+    nth: int = 1
+    signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
+
+    def __str__(self) -> str:
+        names = "+".join(number.name.removeprefix("SIG") for number in self.signals)
+        return f"{self.label}:{self.nth}" + (f"={names}" if names != "KILL" else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    label: str
+    at: float
+    struck: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process, and what it left. Times are the machine's monotonic ones."""
+
+    status: int | None
+    """None: it was stuck, and ended by us."""
+    out: str
+    err: str
+    began: float
+    ended: float
+    offset: float
+    """What makes a wall clock's time a monotonic one."""
+    passings: Sequence[Passing]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Final names and the hashes of what lies there."""
+    strays: Sequence[str] = ()
+    """Whatever else lies in the state folder."""
+    manifest: Mapping[str, Any] | None = None
+    records: Mapping[str, Record] = field(default_factory=dict)
+
+    @property
+    def report(self) -> Mapping[str, Any] | None:
+        with contextlib.suppress(ValueError):
+            return json.loads(self.out)
+        return None
+
+    @property
+    def struck(self) -> Passing | None:
+        return next((passing for passing in self.passings if passing.struck), None)
+
+
+class Server:
+    """The program, loaded once; see `killpoints.py`. One process at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, scratch: Path) -> None:
+        self._process = process
+        self._scratch = scratch
+
+    async def run(self, folder: Path, arguments: Sequence[str], hit: Hit | None, *, cold: bool = False) -> Ended:
+        out, err, log = (self._scratch / name for name in ("out", "err", "log"))
+        log.unlink(missing_ok=True)
+        env = {"HOME": str(folder), "PATH": os.defpath, "LOOP_API_TOKEN": TOKEN, "KILLPOINT_LOG": str(log)}
+        env["SSL_CERT_FILE"] = os.devnull  # nothing here is TLS, and to read the system's certificates takes 40 ms
+        if hit is not None:
+            numbers = ",".join(str(int(number)) for number in hit.signals)
+            env |= {"KILLPOINT": hit.label, "KILLPOINT_NTH": str(hit.nth), "KILLPOINT_SIGNALS": numbers}
+        began, offset = time.monotonic(), time.monotonic() - time.time()  # noqa: TID251 - what other processes go by
+        status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
+        lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
+        passings = [Passing(label, float(at), struck == "1") for label, at, struck in lines]
+        return Ended(status, out.read_text(), err.read_text(), began, ended, offset, passings)
+
+    async def _fork(
+        self, folder: Path, arguments: list[str], env: Mapping[str, str], out: Path, err: Path
+    ) -> tuple[int | None, float]:
+        command = {"folder": str(folder), "env": env, "out": str(out), "err": str(err), "arguments": arguments}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        child = (await self._answer())["pid"]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answer = await self._answer()
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            return None, (await self._answer())["ended"]
+        return answer["status"], answer["ended"]
+
+    async def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        assert line, "the fork server has ended"
+        return json.loads(line)
+
+    async def _start(
+        self, folder: Path, arguments: list[str], env: Mapping[str, str], out: Path, err: Path
+    ) -> tuple[int | None, float]:
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, PROGRAM, *arguments, cwd=folder, env=env, stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout, stderr=stderr,
+            )  # fmt: skip
+        return await process.wait(), time.monotonic()
+
+
+class Stage:
+    """A service, a server of processes, and the folders in which each phase begins."""
+
+    def __init__(self, root: Path, sim: Simulator, server: Server) -> None:
+        self.sim = sim
+        self.folder = root / "here"
+        self.passings: dict[str, list[str]] = {}
+        """Phase → the labels that an undisturbed run passes, in order."""
+        self._heard: dict[str, dict[str, list[Any]]] = {}
+        self._root = root
+        self._server = server
+
+    @property
+    def exports(self) -> Path:
+        return self.folder / "exports"
+
+    @property
+    def state(self) -> Path:
+        return self.exports / ".orchestrator"
+
+    async def prepare(self) -> None:
+        """An undisturbed run of each phase: the next one begins where it ends."""
+        self.folder.mkdir()
+        for phase in PHASES.values():
+            self._write_job(phase)
+            if phase.name != "begin":
+                phase.meddle(self.exports)
+            shutil.copytree(self.folder, self._root / phase.name)
+            self.sim.swap(_scenario(phase))
+            self._heard[phase.name] = {} if phase.name in JOURNAL_BEGINS else self._ledger()
+            ended = await self.run()
+            assert ended.status == 0, f"an undisturbed run: exit {ended.status}\n{ended.out}\n{ended.err}"
+            self.passings[phase.name] = [passing.label for passing in ended.passings]
+
+    def _ledger(self) -> dict[str, list[Any]]:
+        return {kind: list(getattr(self.sim.stats, kind)) for kind in ("posts", "polls", "downloads")}
+
+    def heard_before(self, phase: str, kind: str) -> Sequence[Any]:
+        """What the service had heard, when this phase was first played, of what the journal then knew."""
+        return self._heard[phase].get(kind, ())
+
+    def begin(self, phase: str) -> Task:
+        """Everything as it is when the phase begins, and its job."""
+        shutil.rmtree(self.folder)
+        shutil.copytree(self._root / phase, self.folder)
+        self.sim.swap(_scenario(PHASES[phase]))
+        return self.task()
+
+    def task(self) -> Task:
+        return load(str(self.folder / "job.yaml"), Ask(), {"LOOP_API_TOKEN": TOKEN}, time.time())  # noqa: TID251 - as the program does
+
+    async def run(self, *arguments: str, hit: Hit | None = None, cold: bool = False) -> Ended:
+        """`run JOB --json` unless `arguments` say otherwise, and what lies there afterwards."""
+        ended = await self._server.run(self.folder, arguments or ("run", "job.yaml", "--json"), hit, cold=cold)
+        files, manifest, strays = {}, None, []
+        for path in sorted(path for path in self.exports.rglob("*") if path.is_file()):
+            name = str(path.relative_to(self.exports))
+            if self.state in path.parents:
+                strays.append(str(path.relative_to(self.state)))
+            elif name == "manifest.json":
+                manifest = json.loads(path.read_bytes())
+            else:
+                files[name] = sha(path.read_bytes())
+        return Ended(
+            ended.status, ended.out, ended.err, ended.began, ended.ended, ended.offset, ended.passings,
+            files, strays, manifest, self.records(),
+        )  # fmt: skip
+
+    def manifest(self) -> Mapping[str, Any]:
+        """As it lies there; empty if none does."""
+        path = self.exports / "manifest.json"
+        return json.loads(path.read_bytes()) if path.exists() else {"exports": []}
+
+    def records(self) -> Mapping[str, Record]:
+        """What the journal says, read from a copy: to look must not mend anything."""
+        with self.copied_journal() as folder:
+            snapshot = read_snapshot(folder)
+        return {} if snapshot is None else snapshot.records
+
+    @contextlib.contextmanager
+    def copied_journal(self) -> Any:
+        copy = self._root / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        for name in ("journal.db", "journal.db-wal", "journal.db-journal"):
+            if (self.state / name).exists():
+                shutil.copy(self.state / name, copy / name)
+        yield copy
+
+    def _write_job(self, phase: Phase) -> None:
+        job = {
+            "version": 1,
+            "name": "kills",
+            "api": {"base_url": self.sim.base_url, "token": "${LOOP_API_TOKEN}"},
+            "matrix": {"team": dict(phase.teams), "window": {"every": "month", "from": "2020-01", "to": "2020-01"}},
+            "limits": {"unfinished": 3, "requests_per_second": 400, "downloads": 2},
+            "polling": {"policy": "backoff", "first": 0.05, "every": 0.05, "max": 0.2},
+            "retry": {"base": 0.02, "max": 0.1},
+            "output": {"to": "./exports", "path": "{team}/{window}.{ext}"},
+        }
+        (self.folder / "job.yaml").write_text(yaml.safe_dump(job, sort_keys=False))
+
+
+def _scenario(phase: Phase) -> Scenario:
+    return Scenario.model_validate(CALM | {"faults": phase.faults})
+
+
+@contextlib.asynccontextmanager
+async def stage(root: Path) -> AsyncIterator[Stage]:
+    """A stage in `root`, whose phases have been played once."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, PROGRAM, "serve", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with Simulator(Scenario.model_validate(CALM)) as sim:
+            built = Stage(root, sim, Server(process, root))
+            await built.prepare()
+            yield built
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()

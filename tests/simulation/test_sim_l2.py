@@ -1,0 +1,68 @@
+"""Level L2 under many seeds. `python tests/simulation/l2.py SEED` replays one of them and tells it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import l2
+import pytest
+from l2_faults import CONNECT, WIRE
+from l2_hosts import API, FILES
+
+SEEDS = 400
+BATCH = 50
+LONG = int(os.environ.get("L2_SEEDS", "20000"))
+
+
+def play(seeds):
+    """Plays them; gives how often each kind of fault struck, and how many files were stored."""
+    hits, stored = {}, 0
+    for seed in seeds:
+        outcome = l2.run(seed)
+        assert not outcome.violations, f"replay: python tests/simulation/l2.py {seed}\n" + "\n".join(outcome.violations)
+        stored += outcome.stored
+        for kind, times in outcome.hits.items():
+            hits[kind] = hits.get(kind, 0) + times
+    return hits, stored
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_whatever_the_wire_does_no_call_lies(first):
+    hits, stored = play(range(first, first + BATCH))
+    assert stored > BATCH / 2
+    assert sum(hits.values()) > 5 * BATCH
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(10))
+def test_the_same_under_many_more_seeds(part):
+    seeds = range(SEEDS + part * LONG // 10, SEEDS + (part + 1) * LONG // 10)
+    hits, _ = play(seeds)
+    if len(seeds) >= 1000:
+        assert set(hits) == {*WIRE, *CONNECT, *API, *FILES, "cancel"}, "a kind of fault never strikes"
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 10))
+def test_a_calm_wire_costs_one_post_an_export_and_stores_each(seed):
+    outcome = l2.run(seed)
+    told = "\n".join(outcome.story)
+    stories = told.count("POST heard")
+    assert (told.count("Accepted("), outcome.stored, outcome.hits) == (stories, stories, {})
+
+
+def test_the_same_seed_is_the_same_run_in_every_process():
+    code = "import l2, sys; print(*(l2.run(seed).trace for seed in (3, 4, 10, 57)))"
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.path.dirname(__file__)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4711")
+    }
+    assert len(traces) == 1
+    assert traces != {""}
