@@ -37,7 +37,7 @@ check: $(READY) ## Linters, formatting and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## Measure: what the README's figures come from
+bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py
 
 format: $(READY) ## Format the code

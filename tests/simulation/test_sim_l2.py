@@ -13,7 +13,7 @@ from l2_hosts import API, FILES
 
 SEEDS = 400
 BATCH = 50
-LONG = int(os.environ.get("L2_SEEDS", "20000"))
+LONG = int(os.environ.get("SIM_L2_SEEDS_LONG", "20000"))
 
 
 def play(seeds):
