@@ -28,6 +28,7 @@ from orchestrator.api.network import (
     tls_context,
     what_broke,
 )
+from orchestrator.api.resolver import DaemonResolver
 from orchestrator.api.wire import CREATE_PATH, create_answer, request_body, status_answer, status_path
 from orchestrator.engine.ports import Broken, Clock, CreateAnswer, Denied, Invalid, StatusAnswer
 from orchestrator.errors import OrchestratorError
@@ -80,7 +81,9 @@ class LoopClient:
         # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). Each gets a
         # connection of its own. On one that the host is just closing, a POST would be a possible duplicate for nothing;
         # on one where something was sent that nobody asked for, every later answer would be that to an earlier question.
-        self._session = self._open(aiohttp.TCPConnector(limit=0, ssl=context, force_close=True))
+        self._session = self._open(
+            aiohttp.TCPConnector(limit=0, ssl=context, force_close=True, resolver=DaemonResolver())
+        )
         return self
 
     async def __aexit__(

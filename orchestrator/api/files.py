@@ -33,6 +33,7 @@ from orchestrator.api.network import (
     tls_context,
     what_broke,
 )
+from orchestrator.api.resolver import DaemonResolver
 from orchestrator.api.wire import header, retry_after
 from orchestrator.engine.ports import Body, Clock, FileBroken, FileRefused, SignedUrl
 
@@ -86,7 +87,7 @@ class FileHost:
     async def __aenter__(self) -> Self:
         self._proxies = Proxies(self._network.proxy)
         context = tls_context(self._network.ca_file)
-        inner = self._resolver or aiohttp.ThreadedResolver()
+        inner = self._resolver or DaemonResolver()
         self._guard = GuardedResolver(inner, self._base_host, allow_private=self._allow_private)
         self._direct = self._session(_connector(context, self._guard))
         # A proxy may well have a private address, and it is the user who named it: no guard here.
@@ -261,7 +262,7 @@ def _whole_length(response: aiohttp.ClientResponse, clock: Clock) -> int | None:
     if 400 <= status < 500 and status not in (*_TRY_LATER, 416):
         raise FileRefused(status)
     wait = retry_after(headers, clock.now())
-    raise FileBroken(f"the file host answered {status}", wait=wait, reached=True)
+    raise FileBroken(f"the file host answered {status}", wait=wait, reached=status < 500)
 
 
 def _proven_rest(response: aiohttp.ClientResponse, resume: _Resume) -> int | None:

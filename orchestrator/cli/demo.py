@@ -13,6 +13,7 @@ import rich_click as click
 
 from orchestrator.cli import exits, options, say
 from orchestrator.cli.signals import SIGNALS
+from orchestrator.errors import OrchestratorError
 
 TOKEN = "LOOP_API_TOKEN"  # noqa: S105  the variable's name
 FOLDER = "demo"
@@ -77,15 +78,20 @@ def _service(scenario: Path) -> Iterator[str]:
 
     async def serve() -> None:
         over = asyncio.Event()
-        async with Simulator(load_scenario(scenario)) as simulator:
-            address.append(simulator.base_url)
-            handle.append((asyncio.get_running_loop(), over))
+        try:
+            async with Simulator(load_scenario(scenario)) as simulator:
+                address.append(simulator.base_url)
+                handle.append((asyncio.get_running_loop(), over))
+                up.set()
+                await over.wait()
+        finally:
             up.set()
-            await over.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="simulator", daemon=True)
     thread.start()
     up.wait()
+    if not address:  # its traceback has been printed by the thread
+        raise OrchestratorError("the simulated service did not start", code="demo.service")
     try:
         yield address[0]
     finally:

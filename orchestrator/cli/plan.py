@@ -62,13 +62,9 @@ def plan(
         _show(task, items, verbose=verbose)
         if out is not None:
             say.people(f"Frozen into {out}. Next: orchestrator run {out}")
-        elif any(map(_is_work, items)):
+        elif any(item.has_work for item in items):
             say.people(f"Next: orchestrator run {job}{ask.typed}")
-    return exits.CHANGES if detailed_exitcode and any(map(_is_work, items)) else exits.OK
-
-
-def _is_work(item: Item) -> bool:
-    return item.action.value in ("run", "replace", "move") or item.collect
+    return exits.CHANGES if detailed_exitcode and any(item.has_work for item in items) else exits.OK
 
 
 def _freeze(task: Task, items: list[Item], out: str) -> None:

@@ -9,7 +9,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from orchestrator.cli import logs, options, say, wiring
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.events import Told
+from orchestrator.engine.plan import Item
 from orchestrator.engine.ports import Clock, Observer, Snapshot
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.states import State
@@ -80,13 +82,13 @@ class Session:
         prepare_state(task.state)
         with JobLock(task.state, self._clock):
             journal = SqliteJournal(task.state, self._clock)
-            snapshot = await journal.open()
+            opened = [await journal.open()]
             try:
                 for told in (journal.rebuilt, journal.warning):
                     if told:
                         self._console.print(f"warning: {told}", soft_wrap=True)
                 async with self._neighbours() as (api, files, storage):
-                    memory = await self._recall(journal, snapshot, storage, adopt=adopt)
+                    memory = await self._recall(journal, opened.pop(), storage, adopt=adopt)
                     items = await wiring.make_plan(task, memory.records, storage, self._clock.now())
                     runner = Runner(
                         api=api,
@@ -100,25 +102,33 @@ class Session:
                         policy=task.policy(fail_fast=fail_fast),
                         random=random.SystemRandom(),
                     )
-                    self._listen(runner)
-                    async with anyio.create_task_group() as tasks:
-                        if self._progress is not None:
-                            tasks.start_soon(self._progress.beat)
-                        report = await runner.run(
-                            job=task.name,
-                            run_id=_run_id(self._clock.now()),
-                            items=items,
-                            records=memory.records,
-                            **self._end_by(deadline, started),
-                            manifest_stale=memory.manifest_is_stale(task.name),
-                        )
-                        tasks.cancel_scope.cancel()
+                    ends = self._end_by(deadline, started)
+                    report = await self._carry_out(runner, items, memory, ends)
             finally:
                 with anyio.CancelScope(shield=True):
                     await journal.close()
         self._tell_end(report)
         if runner.bug is not None:
             say.bug(runner.bug)
+        return report
+
+    async def _carry_out(
+        self, runner: Runner, items: Sequence[Item], memory: wiring.Memory, ends: Mapping[str, float]
+    ) -> dict[str, Any]:
+        """The run itself, with its progress, while signals are heard."""
+        with self._heard_by(runner):
+            async with anyio.create_task_group() as tasks:
+                if self._progress is not None:
+                    tasks.start_soon(self._progress.beat)
+                report = await runner.run(
+                    job=self._task.name,
+                    run_id=_run_id(self._clock.now()),
+                    items=items,
+                    records=memory.records,
+                    manifest_stale=memory.manifest_is_stale(self._task.name),
+                    **ends,
+                )
+                tasks.cancel_scope.cancel()
         return report
 
     @contextlib.asynccontextmanager
@@ -128,7 +138,9 @@ class Session:
         network = Network(timeout=task.network.timeout, proxy=self._proxy, ca_file=ca_file)
 
         def token() -> str:
-            return task.api.token.resolve(os.environ, task.folder)
+            found = task.api.token.resolve(os.environ, task.folder)
+            say.never([found])
+            return found
 
         async with (
             LocalStorage(task.root, task.state) as storage,
@@ -162,14 +174,14 @@ class Session:
         left = deadline - (time.monotonic() - started)
         return {"park_at": self._clock.now() + left - end, "post_grace": end * POST_GRACE / END}
 
-    def _listen(self, runner: Runner) -> None:
+    def _heard_by(self, runner: Runner) -> AbstractContextManager[None]:
         # The handler runs in the main thread, but the loop in it may sleep: it must be woken, as from another thread.
         loop = asyncio.get_running_loop()
 
         def park(name: str) -> None:
             loop.call_soon_threadsafe(runner.park, f"{name} came")
 
-        SIGNALS.listen(park)
+        return SIGNALS.heard_by(park)
 
     # ------------------------------------------------------------------------------------------------------ talking
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from orchestrator.cli import exits
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+SHOW_CURSOR = b"\x1b[?25h\n"
+"""The live view hides the cursor, and has no chance to give it back when the process ends at once."""
 
 
 class Signals:
@@ -29,11 +34,16 @@ class Signals:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._received)
 
-    def listen(self, listener: Callable[[str], None]) -> None:
-        """From now on `listener` hears of the first signal, by its name; at once if it has come already."""
+    @contextmanager
+    def heard_by(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """Within, `listener` hears of the first signal, by its name; at once if it has come already."""
         self._listener = listener
         if self.first is not None:
             listener(NAMES[self.first])
+        try:
+            yield
+        finally:
+            self._listener = None
 
     @property
     def interrupted(self) -> bool:
@@ -46,6 +56,9 @@ class Signals:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.first is not None:
+            with suppress(OSError):
+                if os.isatty(2):
+                    os.write(2, SHOW_CURSOR)
             os._exit(self.status)
         self.first = signal.Signals(number)
         if self._listener is not None:

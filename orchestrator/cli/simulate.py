@@ -17,7 +17,10 @@ PORT = 8765
 
 @click.command()
 @options.option(
-    "--scenario", metavar="FILE", type=click.Path(path_type=Path), help="Delays, limits and faults to play: see docs/simulator.md."
+    "--scenario",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Delays, limits and faults to play: see docs/simulator.md.",
 )
 @options.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @options.option("--port", default=PORT, show_default=True, help="Port of the API; 0 takes any that is free.")

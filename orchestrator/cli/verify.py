@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import rich_click as click
 
 from orchestrator.cli import exits, options, say
-from orchestrator.errors import ContentError
+from orchestrator.errors import ContentError, StorageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
     from orchestrator.content.digest import Digest
+    from orchestrator.engine.ports import Storage
 
 AT_ONCE = 2
 """Files read at the same time: hashing is the bottleneck, not the disk."""
@@ -72,7 +73,6 @@ async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
     from orchestrator.storage.local import LocalStorage
 
     results: list[dict[str, Any]] = []
-    limit = anyio.CapacityLimiter(AT_ONCE)
     keys = {export.key for export in task.exports}
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
         manifest = await storage.read_manifest()
@@ -80,18 +80,25 @@ async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
             raise other_job(task, manifest.job)
         entries = [entry for entry in (manifest.exports if manifest else ()) if not selected or entry["key"] in keys]
 
-        async def check(entry: Mapping[str, Any]) -> None:
-            async with limit:
-                found = await storage.inspect(entry["path"], _reader(entry))
-                if found is None and task.output.missing == "keep":
-                    results.append(_result(entry, "moved on", "its file was moved on (output.missing: keep)"))
-                else:
-                    results.append(_compare(entry, found))
+        left = iter(entries)
+
+        async def check() -> None:
+            results.extend([await _check(task, storage, entry) for entry in left])
 
         async with anyio.create_task_group() as tasks:
-            for entry in entries:
-                tasks.start_soon(check, entry)
+            for _ in range(AT_ONCE):
+                tasks.start_soon(check)
     return sorted(results, key=lambda result: str(result["path"]))
+
+
+async def _check(task: Task, storage: Storage, entry: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        found = await storage.inspect(entry["path"], _reader(entry))
+    except StorageError as refusal:  # of one file; the others may be read all the same
+        return _result(entry, "wrong", refusal.message)
+    if found is None and task.output.missing == "keep":
+        return _result(entry, "moved on", "its file was moved on (output.missing: keep)")
+    return _compare(entry, found)
 
 
 def _reader(entry: Mapping[str, Any]) -> Any:

@@ -88,11 +88,6 @@ def digest_file(file: BinaryIO, format: str) -> Digest:  # noqa: A002  the job f
     return Digest(size, sha256, rows.finish() if rows else check_workbook(file))
 
 
-def hash_file(file: BinaryIO) -> tuple[int, str]:
-    """The size in bytes and the sha256 of a file, read from its beginning; what it holds is not looked at."""
-    return _read_through(file, None)
-
-
 def _read_through(file: BinaryIO, look: Callable[[bytes], None] | None) -> tuple[int, str]:
     size, sha256 = 0, hashlib.sha256()
     file.seek(0)

@@ -92,7 +92,7 @@ class Attempts:
         self._halt = halt
         self._park = park
         self._parked = parked
-        self._transfers = Transfers(files, storage, contents)
+        self._transfers = Transfers(files, storage, contents, kept=policy.limits.downloads)
         self._posting: set[anyio.CancelScope] = set()
         self._accepted: set[str | None] = set()
         self._accepted_before: frozenset[str | None] = frozenset()
@@ -121,13 +121,15 @@ class Attempts:
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
         generation = self._token_generation
-        answer: CreateAnswer = Broken("the run was parked before the answer came")
+        answer: CreateAnswer | None = None
         with anyio.CancelScope() as scope:
             self._posting.add(scope)
             try:
                 answer = await self._api.create(record.parts[ref[1]].request, record.impersonate)
             finally:
                 self._posting.discard(scope)
+        if answer is None:  # let go of by `wind_up`: nobody knows what became of it, and the host is not to blame
+            return Posted(Broken("the run was parked before the answer came"), live.posting)
         if isinstance(answer, Accepted):
             self._accepted.add(record.impersonate)
         elif isinstance(answer, Broken) and answer.absent and not self._accepted:
@@ -162,6 +164,7 @@ class Attempts:
     def expect(self, reports: Iterable[str]) -> None:
         """These reports of earlier runs are going to be polled."""
         self._earlier = frozenset(reports)
+        self._spending.doubted = len(self._earlier) >= STRANGERS
 
     def trust(self, identities: Iterable[str | None]) -> None:
         """Earlier runs had exports accepted for these: a 403 is then one export's own, and must not hold the others up."""
@@ -176,6 +179,7 @@ class Attempts:
         """
         if isinstance(answer, Status):
             self._acquainted = True
+            self._spending.doubted = False
         if not isinstance(answer, NotFound) or self._acquainted or len(self._earlier) < STRANGERS:
             return True
         seen = report_id in self._strangers
@@ -252,7 +256,8 @@ class Attempts:
         self._park_if_long(wait, now, "service")
 
     async def _pause_files(self, wait: float, now: float) -> None:
-        self._spending.close_files(now + wait)
+        self._spending.close("files", now + wait)
+        self._observer.tell(Paused(now, now + wait, "the file host asks for it"))
         await self._account.pause(now + wait, "files")
         self._park_if_long(wait, now, "file host")
 
@@ -307,7 +312,7 @@ class Attempts:
             now = self._clock.now()
             if broken.wait:
                 await self._pause_files(broken.wait, now)
-            if serves:  # a host that sends something answers, however the body ends
+            if serves or broken.reached:  # a host that sends something answers, however the body ends
                 self._spending.well("files", now)
             gained = self._transfers.received(ref) > before
             streak = self._spending.badly("files", None if gained else live.fetching, now, detail)
@@ -328,7 +333,8 @@ class Attempts:
         assert file.temp is not None, "a verified file has a temporary name"
         read = self._reader(part)
         if ref in self._verified_here or _same(await self._storage.inspect_temp(file.temp, read), file):
-            await self._storage.place(file.temp, file.path)
+            with anyio.CancelScope(shield=True):  # reading a large file again may be let go of, a rename may not
+                await self._storage.place(file.temp, file.path)
             return Placed()
         if _same(await self._storage.inspect(file.path, read), file):
             await self._storage.secure(file.path)

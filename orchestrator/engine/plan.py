@@ -37,10 +37,6 @@ class Action(StrEnum):
     """Stored, and the job no longer names it; file and entry stay."""
 
 
-WORK = frozenset({Action.RUN, Action.REPLACE, Action.MOVE})
-"""Actions that a run has work with (and collecting what is left over)."""
-
-
 @dataclass(frozen=True, slots=True)
 class Item:
     """What to do about one export."""
@@ -58,6 +54,11 @@ class Item:
     """Where the file is that is to be moved to `path`, whatever else is to be done."""
     collect: bool = False
     """Left over, with a report that may still complete."""
+
+    @property
+    def has_work(self) -> bool:
+        """A run has something to do for it."""
+        return self.collect or self.action in (Action.RUN, Action.REPLACE, Action.MOVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ class SignedUrl:
         return self._secret
 
     def __str__(self) -> str:
-        return self._secret.partition("?")[0].partition("#")[0]
+        scheme, slashes, rest = self._secret.partition("?")[0].partition("#")[0].rpartition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
     def __repr__(self) -> str:
         return f"SignedUrl({str(self)!r})"
@@ -162,7 +164,8 @@ class FileBroken(Exception):
     """The transfer broke: cut, reset, too slow, 5xx. What was received so far may be gone on from.
 
     `trusted`: as in `Broken`; an address that file hosts must not have counts as not trusted.
-    `wait`: what a `Retry-After` asked for, in seconds. `reached`: the host answered at all.
+    `wait`: what a `Retry-After` asked for, in seconds. `reached`: the host answered, and the trouble is this file's
+    alone (not so a 5xx).
     """
 
     def __init__(self, detail: str, *, trusted: bool = True, wait: float | None = None, reached: bool = False) -> None:
@@ -314,7 +317,7 @@ class Snapshot:
 
     records: Mapping[str, Record] = field(default_factory=dict)
     last_run: Mapping[str, Any] | None = None
-    """The report of the last run that ended in its own words (`orchestrator.run/1`), or None."""
+    """The report of the last run that ended in its own words (`orchestrator.run/1`) without its exports, or None."""
 
 
 class Journal(Protocol):

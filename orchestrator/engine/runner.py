@@ -17,19 +17,19 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import anyio.abc
 
 from orchestrator.engine import manifest as manifests
-from orchestrator.engine import moves, result
+from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Go, Ref, Wants, choose
-from orchestrator.engine.events import ExportChanged, Parking, RunEnded, RunStarted, Troubled
+from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Troubled
 from orchestrator.engine.manifest import utc
-from orchestrator.engine.plan import WORK, Action, Item
+from orchestrator.engine.moves import Mover
+from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
     Account,
@@ -48,7 +48,6 @@ from orchestrator.engine.states import (
     FINAL,
     Event,
     Failed,
-    Moved,
     Planned,
     Ready,
     Record,
@@ -180,11 +179,10 @@ class Runner:
         """
         started_at = self._started_at = self._clock.now()
         self._job = job
+        self._park_at = park_at
         self._records = dict(records)
         self._manifest_stale = manifest_stale
-        self._spending = Spending(self._policy, self._observer, await self._account.durations())
-        self._spending.rate.close(await self._account.paused_until())
-        self._spending.close_files(await self._account.paused_until("files"))
+        self._spending = Spending(self._policy, self._observer)
         self._attempts = Attempts(
             api=self._api,
             files=self._files,
@@ -200,7 +198,7 @@ class Runner:
             park=self.park,
             parked=lambda: self._parking is not None,
         )
-        todo = [item for item in items if item.action in WORK or item.collect]
+        todo = [item for item in items if item.has_work]
         limits = self._policy.limits
         actions = [item.action for item in items if item.export is not None]
         skipped, refused = (
@@ -211,12 +209,13 @@ class Runner:
             RunStarted(started_at, job, run_id, len(todo), skipped, limits.unfinished, limits.downloads, refused)
         )
         try:
+            self._spending.recall(await self._account.durations())
             await self._relabel(items)
             await self._enter(todo)
-            self._respect_pause()
+            await self._respect_pauses()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_manifest)
-                await self._loop(tasks, park_at)
+                await self._loop(tasks)
                 await self._drain(post_grace)
                 tasks.cancel_scope.cancel()
         except OrchestratorError as error:
@@ -237,11 +236,23 @@ class Runner:
             self._error = error
         self.park(error.message)
 
-    def _respect_pause(self) -> None:
-        """A pause that an earlier run was asked for, and that is still long."""
-        left = self._spending.rate.closed_until - self._clock.now()
-        if self._open and left > self._policy.limits.longest_pause:
-            self.park(f"the service asked an earlier run for silence until {utc(self._spending.rate.closed_until)}")
+    def _ends(self) -> bool:
+        """The run parks, or its time is up: nothing new is begun."""
+        if self._parking is None and self._clock.now() >= self._park_at:
+            self.park("the deadline is near")
+        return self._parking is not None
+
+    async def _respect_pauses(self) -> None:
+        """Silence that earlier runs were asked for: kept, told, and if it is still long, a reason to park."""
+        now = self._clock.now()
+        for host, name in _HOSTS:
+            until = await self._account.paused_until(host)
+            if not self._open or until <= now:
+                continue
+            self._spending.close(host, until)
+            self._observer.tell(Paused(now, until, f"{name} asked an earlier run for it"))
+            if until - now > self._policy.limits.longest_pause:
+                self.park(f"{name} asked an earlier run for silence until {utc(until)}")
 
     # ---------------------------------------------------------------------------------------------------- entering
 
@@ -259,10 +270,22 @@ class Runner:
 
     async def _enter(self, todo: Sequence[Item]) -> None:
         """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
-        lost = await self._move([item for item in todo if item.source is not None])
+        mover = Mover(
+            storage=self._storage,
+            attempts=self._attempts,
+            clock=self._clock,
+            records=self._records,
+            write=self._write,
+            ends=self._ends,
+        )
+        moved = [item for item in todo if item.source is not None]
+        lost = await mover.move(moved)
+        if moved:
+            self._manifest_stale = True
+            await self._write_manifest()
         work = [item for item in todo if item.action is not Action.MOVE or item in lost]
         await self._begin(work)
-        if self._parking is not None:
+        if self._ends():
             return
         keys = {item.key for item in work}
         parts = [(key, part) for key, record in self._records.items() for part in record.parts]
@@ -294,7 +317,7 @@ class Runner:
             if len(events) >= BATCH:
                 await self._write(events)
                 events = []
-                if self._parking is not None:
+                if self._ends():
                     return
         if events:
             await self._write(events)
@@ -323,72 +346,11 @@ class Runner:
             )
         return events
 
-    async def _move(self, items: Sequence[Item]) -> list[Item]:
-        """Renames stored files. Gives those whose file turned out to be nowhere: they are to be exported again."""
-        todo, lost = [], []
-        tidy = bool(items) and await self._is_tidy()
-        for item in items:
-            source = await self._find(item, by_name=tidy)
-            if source is None:
-                lost.append(item)
-            elif source == item.path:
-                await self._storage.secure(source)
-                await self._moved(item, source)
-            else:
-                todo.append(replace(item, source=source))
-        for item, source, target in moves.in_order(todo):
-            # What lies there and is nobody's is an orphan of a crash: it would be in the way of every later run.
-            replaces = target == item.path and (item.supersedes is not None or not self._is_held(target))
-            await self._storage.move(source, target, replace=replaces)
-            await self._moved(item, target)
-        await self._write_manifest()
-        return lost
-
-    async def _is_tidy(self) -> bool:
-        """Every stored file lies where the journal knows it, as far as names and sizes tell, and no two share a name."""
-        files = [file for record in self._records.values() for file in record.stored or ()]
-        sizes = await self._storage.sizes([file.path for file in files])
-        at_home = all(size == file.bytes for size, file in zip(sizes, files, strict=True))
-        return at_home and len({file.path for file in files}) == len(files)
-
-    async def _find(self, item: Item, *, by_name: bool) -> str | None:
-        """Where the file is that is to be moved.
-
-        A run that was killed between a rename and its journal entry leaves it at its new name, or aside; and what lies at
-        the old one may be another export's by then. So names alone prove something only while all is tidy and the new one is free.
-        """
-        part = self._records[item.key].parts[0]
-        assert item.source is not None, "an item to be moved has a source"
-        assert part.stored is not None, "and a file there"
-        there, beyond = await self._storage.sizes([item.source, item.path])
-        if by_name and there == part.stored.bytes and beyond is None:
-            return item.source
-        for path in (item.source, item.path, moves.aside(item)):
-            if await self._attempts.holds(path, part):
-                return path
-        return None
-
-    def _is_held(self, path: str) -> bool:
-        return any(file.path == path for record in self._records.values() for file in record.stored or ())
-
-    async def _moved(self, item: Item, target: str) -> None:
-        now = self._clock.now()
-        events: list[Event] = [Moved(item.key, now, path=target)]
-        if target == item.path:
-            events.append(Planned(item.key, now, coordinates=dict(item.coordinates), path=target))
-            if item.supersedes is not None:
-                events.append(Superseded(item.supersedes, now, by=item.key, path=target))
-        await self._write(events)
-        self._manifest_stale = True
-
     # ---------------------------------------------------------------------------------------------------- the loop
 
-    async def _loop(self, tasks: anyio.abc.TaskGroup, park_at: float) -> None:
-        while self._open and self._parking is None:
+    async def _loop(self, tasks: anyio.abc.TaskGroup) -> None:
+        while self._open and not self._ends():
             now = self._clock.now()
-            if now >= park_at:
-                self.park("the deadline is near")
-                break
             if self._gives_up(now):
                 break
             choice = choose(self._wants, self._spending.budgets(now), now)
@@ -399,7 +361,7 @@ class Runner:
                     self._start(tasks, choice.ref, choice.want, now)
             else:
                 ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
-                await self._sleep(min(choice.until, park_at, *ends) - now)
+                await self._sleep(min(choice.until, self._park_at, *ends) - now)
 
     def _gives_up(self, now: float) -> bool:
         for host, name in _HOSTS:
@@ -420,7 +382,7 @@ class Runner:
             self._spending.starting += isinstance(want, Create)
         elif isinstance(want, Fetch):
             self._spending.downloading += 1
-        self._busy[ref] = anyio.CancelScope() if isinstance(want, (Poll, Fetch)) else None
+        self._busy[ref] = None if isinstance(want, Create) else anyio.CancelScope()
         tasks.start_soon(self._attempt, ref, want)
 
     def _is_probe(self, want: Want) -> bool:
@@ -546,11 +508,11 @@ class Runner:
             await self._sleep(math.inf)
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
-        try:
-            await self._attempts.close()
-            await self._write_manifest()
-        except OrchestratorError as error:
-            self.halt(error)
+        for last in (self._attempts.close, self._write_manifest):
+            try:
+                await last()
+            except OrchestratorError as error:
+                self.halt(error)
         report = result.build(
             job=job,
             run_id=run_id,

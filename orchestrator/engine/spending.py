@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -21,15 +22,17 @@ from orchestrator.engine.states import Part, State
 
 Host = Literal["api", "files"]
 
+DURATIONS = 300
+"""Durations kept: enough for a quantile, few enough to follow a service that changes its pace."""
 ENOUGH_TO_LEARN = 5
 """Durations known, from which their 95 % quantile says how long a ghost may run."""
 
 
 class Spending:
-    def __init__(self, policy: Policy, observer: Observer, durations: Sequence[float]) -> None:
+    def __init__(self, policy: Policy, observer: Observer) -> None:
         self._policy = policy
         self._observer = observer
-        self._durations = list(durations)
+        self._durations: deque[float] = deque(maxlen=DURATIONS)
         self._health: dict[Host, Health] = {"api": Health(), "files": Health()}
         self._probe_at: dict[Host, float] = {"api": 0.0, "files": 0.0}
         self._told_down: set[Host] = set()
@@ -43,6 +46,8 @@ class Spending:
         self.starting = 0
         """Creations decided whose intent is not journalled yet."""
         self.downloading = 0
+        self.doubted = False
+        """The account may be another one than that of earlier runs: nothing is created until that is known."""
         self.errors = 0
         """Bad answers of the API host."""
 
@@ -65,6 +70,8 @@ class Spending:
         return math.inf if under_way else self._probe_at[host]
 
     def _create_at(self) -> float:
+        if self.doubted:
+            return math.inf
         free = self._policy.limits.unfinished - self._unfinished - self.starting - len(self._ghosts)
         if free > 0:
             return -math.inf
@@ -91,6 +98,10 @@ class Spending:
         if part.intended_at is not None:
             begun.append(part.intended_at)
         self._haunt((*part.ghosts, *begun), now)
+
+    def recall(self, durations: Sequence[float]) -> None:
+        """What earlier runs have learned."""
+        self._durations.extend(durations)
 
     def learn(self, duration: float) -> None:
         """An export took so many seconds from its creation to its completion."""
@@ -139,9 +150,12 @@ class Spending:
             return math.inf
         return health.bad_since + self._policy.retry.outage
 
-    def close_files(self, until: float) -> None:
-        """The file host asked for silence."""
-        self._files_closed_until = max(self._files_closed_until, until)
+    def close(self, host: Host, until: float) -> None:
+        """The host asked for silence."""
+        if host == "api":
+            self.rate.close(until)
+        else:
+            self._files_closed_until = max(self._files_closed_until, until)
 
 
 def _held(part: Part) -> int:

@@ -469,7 +469,7 @@ def _lost(part: Part, event: Lost) -> Part:
         after = replace(after, spent=part.spent + 1)
     if event.cause is Cause.STUCK:
         after = replace(after, ghosts=(*part.ghosts, report.created_at))
-    if part.state in (State.GENERATING, State.READY):
+    if report.live and part.state in (State.GENERATING, State.READY):
         after = replace(after, state=_resting(after))
     return after
 

@@ -42,12 +42,13 @@ class _Partial:
 
 
 class Transfers:
-    """Downloads of one run, and what broken ones have left."""
+    """Downloads of one run, and what broken ones have left: of at most `kept` of them, for that only saves work."""
 
-    def __init__(self, files: Files, storage: Storage, contents: Contents) -> None:
+    def __init__(self, files: Files, storage: Storage, contents: Contents, *, kept: int) -> None:
         self._files = files
         self._storage = storage
         self._contents = contents
+        self._kept = kept
         self._partials: dict[Ref, _Partial] = {}
 
     def received(self, ref: Ref) -> int:
@@ -69,7 +70,7 @@ class Transfers:
                 digest = Digest(digest.bytes, digest.sha256, rows)
         except (FileBroken, FileRefused):
             if partial.can_go_on:
-                self._partials[ref] = partial
+                await self._keep(ref, partial)
             else:
                 await self._discard(partial)
             raise
@@ -96,6 +97,13 @@ class Transfers:
                 partial.received += len(block)
                 progress(partial.received, total)
         return checker.finish()
+
+    async def _keep(self, ref: Ref, partial: _Partial) -> None:
+        """Each that is kept holds a file open, so a host that cuts everything must not make them many."""
+        self._partials[ref] = partial
+        while len(self._partials) > self._kept:
+            oldest = next(iter(self._partials))
+            await self._discard(self._partials.pop(oldest))
 
     async def _discard(self, partial: _Partial) -> None:
         with anyio.CancelScope(shield=True):  # a cancelled download must not leave its file behind

@@ -55,11 +55,6 @@ class Export:
     customers: tuple[str, ...] = ()
 
     @property
-    def closes_at(self) -> int:
-        """When the window has ended, in seconds since the epoch: before that, what is exported is partial."""
-        return self.window.end
-
-    @property
     def request(self) -> dict[str, Any]:
         """The JSON body exactly as it is POSTed: ids sorted and unique, empty filters left out."""
         return _body({name: getattr(self, name) for name in _ASKED})

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,10 @@ from orchestrator.errors import LockedError, StorageError
 from orchestrator.journal.refusals import disk_refusal
 
 NO_FLOCK = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+LOOKS, BETWEEN = 5, 0.04
+"""Tries, and seconds between them: `holder` takes the lock of a killed run for a moment, to see whether it is free."""
 
 
 class JobLock:
@@ -70,9 +75,12 @@ class JobLock:
 
     def _lock(self, fd: int) -> None:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _locked_by(os.pread(fd, 4096, 0)) from None
+            for _ in range(LOOKS):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+                time.sleep(BETWEEN)
+            raise _locked_by(os.pread(fd, 4096, 0))
         except OSError as error:
             if error.errno not in NO_FLOCK:
                 raise disk_refusal(error, self._path) from None

@@ -58,7 +58,7 @@ class MemoryJournal:
     async def finish_run(self, report: Mapping[str, Any]) -> None:
         await asyncio.sleep(0)
         self._check_lease()
-        self.disk.runs.append(to_text(report))
+        self.disk.runs.append(to_text({name: value for name, value in report.items() if name != "exports"}))
 
     async def remember(self, name: str, value: Any) -> None:
         await asyncio.sleep(0)

@@ -22,7 +22,7 @@ def load(connection: sqlite3.Connection) -> Snapshot:
         key: record_from_text(text)
         for key, text in connection.execute("SELECT key, record FROM exports ORDER BY rowid")
     }
-    last = connection.execute("SELECT report FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
+    last = connection.execute("SELECT head FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
     return Snapshot(records, json.loads(last[0]) if last else None)
 
 

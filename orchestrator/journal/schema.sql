@@ -28,7 +28,8 @@ CREATE TABLE events (
 CREATE TABLE runs (
   seq INTEGER PRIMARY KEY,
   finished_at REAL NOT NULL CHECK (typeof(finished_at) = 'real'),
-  report TEXT NOT NULL CHECK (report LIKE '{%}')
+  head TEXT NOT NULL CHECK (head LIKE '{%}'), -- the report without its exports
+  report TEXT CHECK (report LIKE '{%}') -- of the last run only: it lists every export
 );
 
 CREATE TABLE account (

@@ -75,9 +75,12 @@ class SqliteJournal:
             await self._written(Write(events=tuple(events)))
 
     async def finish_run(self, report: Mapping[str, Any]) -> None:
-        insert = ("INSERT INTO runs (finished_at, report) VALUES (?, ?)", (float(self._clock.now()), to_text(report)))
+        head = {name: value for name, value in report.items() if name != "exports"}
+        row = (float(self._clock.now()), to_text(head), to_text(report))
+        lighten = ("UPDATE runs SET report = NULL WHERE report IS NOT NULL", ())
+        insert = ("INSERT INTO runs (finished_at, head, report) VALUES (?, ?, ?)", row)
         forget = ("DELETE FROM runs WHERE seq <= (SELECT max(seq) FROM runs) - ?", (RUNS,))
-        await self._written(Write(statements=(insert, forget)))
+        await self._written(Write(statements=(lighten, insert, forget)))
 
     async def remember(self, name: str, value: Any) -> None:
         """Keeps a value of the account; durable when it returns. Raises what `append` raises."""
@@ -132,6 +135,7 @@ class SqliteJournal:
             return
         self.rebuilt, self.warning, self.account = found.rebuilt, found.warning, database.account
         _on_loop(loop, _settle, opened, found.snapshot, None)
+        del found  # what it was at the beginning need not be held to the end
         closing = None
         while closing is None:
             wishes = self._gather()

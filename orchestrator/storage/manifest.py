@@ -11,6 +11,8 @@ from orchestrator.errors import StorageError
 NAME = "manifest.json"
 FORMAT = "orchestrator.manifest/"
 VERSION = 1
+_ENTRY = {"key": str, "path": str, "bytes": int, "sha256": str, "coordinates": dict, "request": dict}
+"""What every reader of an entry relies on."""
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -36,6 +38,10 @@ def decode(data: bytes) -> Manifest:
         job, exports = value["job"], value["exports"]
         if not isinstance(job, str) or not isinstance(exports, list) or not all(isinstance(e, dict) for e in exports):
             raise TypeError("`job` must be a text and `exports` a list of objects")
+        for n, export in enumerate(exports):
+            for key, kind in _ENTRY.items():
+                if not isinstance(export.get(key), kind):
+                    raise TypeError(f"`exports[{n}].{key}` is missing or of another type")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise StorageError(

@@ -98,3 +98,10 @@ async def test_durations_are_kept_in_their_order_the_latest_ones(make):
     assert kept[0] == 1.0
     assert kept[-1] == 0.5
     await again.close()
+
+
+async def test_a_clock_that_is_behind_waits_the_whole_length_once(make):
+    await paused(make, NOW + 60)
+    assert await seen_at(make, NOW - 1000) == NOW - 940
+    assert await seen_at(make, NOW - 950) == NOW - 940
+    assert await seen_at(make, NOW - 900) == 0.0

@@ -229,9 +229,9 @@ async def test_a_temporary_file_is_found_by_the_next_process(opened):
 async def test_the_manifest_is_read_as_written(opened):
     async with opened() as storage:
         assert await storage.read_manifest() is None
-        manifest = Manifest(
-            "job-1", ({"key": "k1-a", "coordinates": {"team": "š\udce9 \u2028"}}, {"key": "k1-b", "rows": None})
-        )
+        entry = {"key": "k1-a", "path": "a", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}}
+        odd = {"coordinates": {"team": "š\udce9 \u2028"}, "rows": None}
+        manifest = Manifest("job-1", (entry, {**entry, "key": "k1-b", **odd}))
         await storage.write_manifest(Manifest("job-1"))
         assert await storage.read_manifest() == Manifest("job-1")
         await storage.write_manifest(manifest)

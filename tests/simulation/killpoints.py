@@ -8,10 +8,10 @@ point is written to a file, so that a story can be told afterwards and a dry run
 
 The environment says what happens where: `KILLPOINT` (a label), `KILLPOINT_NTH` (at which passing; 1 is the first),
 `KILLPOINT_SIGNALS` (their numbers with commas between, 9 unless given; the second one comes at the first point after the
-program has heard the first), `KILLPOINT_LOG` (the file of passings).
+program has heard the first), `KILLPOINT_LOG` (the file of passings), `KILLPOINT_BUG` (a bug of `l3_bugs.py` to plant).
 
-The one liberty taken with the program: blocks are written after 1 KiB instead of 1 MiB, so that a small file is as many
-steps as a large one.
+The liberties taken with the program: blocks are written after 1 KiB instead of 1 MiB, so that a small file is as many steps
+as a large one, and the journal's reserve is as small, for a thousand of them cost seconds.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ import inspect
 import json
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import anyio._backends._asyncio
 import anyio.to_thread
+from l3_bugs import BUGS
 
 # All that `run` and `verify` load, so that a forked process need not.
 from orchestrator.api.client import LoopClient
@@ -43,7 +44,7 @@ from orchestrator.engine import clock, result
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.transfer import Transfers
 from orchestrator.job import loader
-from orchestrator.journal import database, opening
+from orchestrator.journal import database, opening, reserve
 from orchestrator.journal.database import Database, Write
 from orchestrator.journal.lock import JobLock
 from orchestrator.journal.reserve import Reserve
@@ -52,7 +53,7 @@ from orchestrator.storage import folders, local
 from orchestrator.storage.local import LocalStorage, LocalWriter
 
 LOADED = (anyio, main, run, task, verify, wiring, clock, result, loader)
-SMALL_BLOCK = 1024
+SMALL = 1024
 
 
 class Points:
@@ -67,6 +68,8 @@ class Points:
         self._struck = False
 
     def arm(self, environ: Mapping[str, str]) -> None:
+        if "KILLPOINT_BUG" in environ:
+            BUGS[environ["KILLPOINT_BUG"]][0]()
         self._label = environ.get("KILLPOINT", "")
         self._nth = int(environ.get("KILLPOINT_NTH", "1"))
         numbers = environ.get("KILLPOINT_SIGNALS", "9").split(",")
@@ -127,7 +130,7 @@ def around(owner: Any, name: str, label: str) -> None:
 
 def install() -> None:
     """Wraps the program."""
-    local.BLOCK = SMALL_BLOCK
+    local.BLOCK = reserve.SIZE = SMALL
     around(session, "prepare_state", "state")
     _between_folder_and_gitignore()
     around(JobLock, "acquire", "lock")
@@ -149,8 +152,6 @@ def install() -> None:
 
 
 def _between_folder_and_gitignore() -> None:
-    from pathlib import Path
-
     def wrapped(original: Any) -> Any:
         def write_text(self: Path, *args: Any, **kwargs: Any) -> Any:
             if self.name == ".gitignore":

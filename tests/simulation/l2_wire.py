@@ -8,6 +8,7 @@ in fragments that the seed draws, one callback a fragment, so that anything may 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import random
 import socket
@@ -16,8 +17,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from unittest import mock
 
+import aiohttp.connector
+from aiohttp.resolver import ThreadedResolver
 from loop import SimLoop
+
+import orchestrator.api.client
+import orchestrator.api.files
 
 LARGEST_HEAD = 64 * 1024
 
@@ -298,3 +305,18 @@ class WireLoop(SimLoop):
         self.net.connections.append(connection)
         protocol = protocol_factory()
         return Transport(self, protocol, connection), protocol
+
+
+_CONTEXT = ssl.create_default_context()  # loading the system's certificates takes longer than a whole run
+
+
+@contextlib.contextmanager
+def played_on(loop: WireLoop) -> Iterator[None]:
+    """What of the real program does not ask the loop: a clock of aiohttp's, and the threads of name look-ups."""
+    with (
+        mock.patch.object(aiohttp.connector, "monotonic", loop.time),
+        mock.patch.object(ssl, "create_default_context", return_value=_CONTEXT),
+        mock.patch.object(orchestrator.api.client, "DaemonResolver", ThreadedResolver),
+        mock.patch.object(orchestrator.api.files, "DaemonResolver", ThreadedResolver),
+    ):
+        yield

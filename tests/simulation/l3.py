@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
+import functools
+import inspect
 import random
 import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from l3_bugs import BUGS
 from l3_sheet import LEDGERS, Story, close
 from l3_stage import PHASES, Hit, Stage, stage
 
@@ -32,7 +34,7 @@ MOST = 6
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-async def play(here: Stage, phase: str, hits: Sequence[Hit], *, cold: bool = False) -> Story:
+async def play(here: Stage, phase: str, hits: Sequence[Hit], *, cold: bool = False, bug: str | None = None) -> Story:
     """The story from its beginning: each hit strikes one process, then the job is run until nothing is left to do."""
     task = here.begin(phase)
     ledger = here.sim.stats
@@ -42,12 +44,12 @@ async def play(here: Stage, phase: str, hits: Sequence[Hit], *, cold: bool = Fal
     removed = frozenset(there[key]["sha256"] for key in gone)
     story = Story(phase, hits, here, task, stored_before=frozenset(there) - gone, since=since, removed=removed)
     for hit in hits:
-        story.processes.append((await here.run(hit=hit, cold=cold), hit))
+        story.processes.append((await here.run(hit=hit, cold=cold, bug=bug), hit))
     for _ in range(MOST):
-        ended = await here.run(cold=cold)
+        ended = await here.run(cold=cold, bug=bug)
         story.processes.append((ended, None))
         if ended.status == 0:
-            story.second = await here.run(cold=cold)
+            story.second = await here.run(cold=cold, bug=bug)
             story.verified = await here.run("verify", "job.yaml", cold=cold)
             break
     close(story)
@@ -85,13 +87,30 @@ def every_passing(here: Stage) -> list[Plan]:
     ]
 
 
-def pairs(here: Stage) -> list[Plan]:
-    """A kill at the first passing of each label of a phase, then one at the first passing of each in the run after it."""
-    plans = []
-    for phase, labels in here.passings.items():
-        seconds = list(dict.fromkeys([*labels, *AFTER_A_KILL]))
-        plans += [(phase, (Hit(one), Hit(other))) for one, other in itertools.product(dict.fromkeys(labels), seconds)]
+def some_pairs(here: Stage, chance: random.Random, count: int) -> list[Plan]:
+    """A kill at some label, and one at some label of the run after it."""
+    homes = _homes(here)
+    firsts = chance.sample(sorted(homes), count)
+    return [(homes[one], (Hit(one), Hit(chance.choice(_seconds(here, homes[one]))))) for one in firsts]
+
+
+async def pairs(here: Stage) -> list[Plan]:
+    """Every pair that can differ: a label for each different thing that a kill leaves behind, then each label that the run
+    after it passes."""
+    plans, known = [], set()
+    for label, phase in _homes(here).items():
+        here.begin(phase)
+        left = await here.run(hit=Hit(label))
+        if left.struck is None or (what := (phase, left.kind)) in known:
+            continue
+        known.add(what)
+        after = await here.run()
+        plans += [(phase, (Hit(label), Hit(other))) for other in dict.fromkeys(p.label for p in after.passings)]
     return plans
+
+
+def _seconds(here: Stage, phase: str) -> list[str]:
+    return sorted({*here.passings[phase], *AFTER_A_KILL})
 
 
 AFTER_A_KILL = tuple(f"journal.unanswered.{when}" for when in ("before", "inside", "durable", "answered"))
@@ -152,14 +171,19 @@ class Coverage:
             for label in sorted(self.passed | self.missed)
         ]
         hits, bad = sum(self.struck.values()), len(self.bad)
-        lines.append(f"{len(self.stories)} stories, {self.processes} processes, {hits} hits, {bad} stories with violations")
+        lines.append(
+            f"{len(self.stories)} stories, {self.processes} processes, {hits} hits, {bad} stories with violations"
+        )
         for story in self.bad:
             lines.append(story.command)
             lines += [f"    {violation}" for violation in story.violations]
         return "\n".join(lines)
 
 
-async def play_all(root: Path, choose: Callable[[Stage], Iterable[Plan]], *, workers: int = 2) -> Coverage:
+Choose = Callable[[Stage], Iterable[Plan] | Awaitable[Iterable[Plan]]]
+
+
+async def play_all(root: Path, choose: Choose, *, workers: int = 2) -> Coverage:
     """Plays what `choose` makes of a stage, `workers` stories at a time, each on a stage of its own."""
     coverage = Coverage()
     async with AsyncExitStack() as stages:
@@ -167,7 +191,8 @@ async def play_all(root: Path, choose: Callable[[Stage], Iterable[Plan]], *, wor
         for n in range(workers):
             (root / str(n)).mkdir()
             built.append(await stages.enter_async_context(stage(root / str(n))))
-        plans = iter(list(choose(built[0])))
+        chosen = choose(built[0])
+        plans = iter(list(await chosen if inspect.isawaitable(chosen) else chosen))
 
         async def work(here: Stage) -> None:
             for phase, hits in plans:
@@ -203,30 +228,31 @@ def tell(story: Story) -> str:
     return "\n".join([*lines, "" if story.violations else "everything holds"])
 
 
-def _slice(plans: list[Plan], part: str) -> list[Plan]:
+async def part_of(here: Stage, choose: Choose, part: str) -> list[Plan]:
+    """`3/8`: the third, eleventh … of all plans."""
+    chosen = choose(here)
     n, _, of = part.partition("/")
-    return plans[int(n) - 1 :: int(of)]
+    return list(await chosen if inspect.isawaitable(chosen) else chosen)[int(n) - 1 :: int(of)]
 
 
 async def _main(arguments: argparse.Namespace, root: Path) -> int:
-    chosen = {"singles": every_passing, "pairs": pairs, "signals": signalled}
+    chosen: dict[str, Choose] = {"singles": every_passing, "pairs": pairs, "signals": signalled}
     for name, choose in chosen.items():
-        part = getattr(arguments, name)
-        if part is not None:
-            coverage = await play_all(root, lambda here, choose=choose, part=part: _slice(choose(here), part))
-            print(coverage)
+        if part := getattr(arguments, name):
+            coverage = await play_all(root, functools.partial(part_of, choose=choose, part=part))
+            sys.stdout.write(f"{coverage}\n")
             return bool(coverage.bad)
     async with stage(root) as here:
         if arguments.list:
             for phase, labels in here.passings.items():
                 for label, times in Counter(labels).items():
-                    print(f"{phase}/{label}:{times}")
+                    sys.stdout.write(f"{phase}/{label}:{times}\n")
             return 0
         points = [parse(point, here) for point in arguments.points]
         if len({phase for phase, _ in points}) > 1:
             points = [(points[0][0], hit) for _, hit in points]
-        story = await play(here, points[0][0], [hit for _, hit in points], cold=arguments.cold)
-        print(tell(story))
+        story = await play(here, points[0][0], [hit for _, hit in points], cold=arguments.cold, bug=arguments.bug)
+        sys.stdout.write(f"{tell(story)}\n")
         return bool(story.violations)
 
 
@@ -235,6 +261,7 @@ def main() -> None:
     parser.add_argument("points", nargs="*", metavar="POINT")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--cold", action="store_true", help="start each process anew instead of forking it")
+    parser.add_argument("--bug", choices=BUGS, help="plant this bug in the program")
     for name in ("singles", "pairs", "signals"):
         parser.add_argument(f"--{name}", nargs="?", const="1/1", metavar="PART/OF")
     arguments = parser.parse_args()

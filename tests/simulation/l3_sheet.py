@@ -7,11 +7,9 @@ machine's monotonic one; put in its order they are what the oracle judges.
 from __future__ import annotations
 
 import bisect
-import contextlib
 import functools
 import json
 import signal
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +35,8 @@ from orchestrator.engine.states import (
     event_from_json,
 )
 from orchestrator.job.expand import export_key
-from orchestrator.simulator.ledger import Poll, Post
 from orchestrator.simulator.ledger import Download as Fetched
+from orchestrator.simulator.ledger import Poll, Post
 from orchestrator.simulator.question import Question, read_question
 from orchestrator.simulator.rows import expected_result, make_result
 from orchestrator.simulator.scenario import Scenario
@@ -130,9 +128,7 @@ class _Sheet:
     # ------------------------------------------------------------------------------------------------- the witnesses
 
     def _events(self) -> list[tuple[float, Event]]:
-        with self.story.stage.copied_journal() as folder:
-            with contextlib.closing(sqlite3.connect(folder / "journal.db")) as journal:
-                rows = journal.execute("SELECT kind, key, part, at, data FROM events ORDER BY seq").fetchall()
+        rows = self.story.stage.journalled()
         offset = self.story.processes[-1][0].offset
         return [
             (at + offset, event_from_json(kind, key, part, at, json.loads(data))) for kind, key, part, at, data in rows
@@ -151,7 +147,9 @@ class _Sheet:
                 for path in (f"{label}/2020-01.json", f"{label}/2020-01.json.moving"):
                     e.paths.setdefault(path, set()).add(key)
         past = frozenset(self._names)
-        e.processes.append(Process(0, 0.0, 0.0, 0, calm=False, named=past, first_seq=0, how="before", starts_clean=False))
+        e.processes.append(
+            Process(0, 0.0, 0.0, 0, calm=False, named=past, first_seq=0, how="before", starts_clean=False)
+        )
         for n, (ended, hit) in enumerate(self.story.all, start=1):
             parked = hit.signals[0].name if hit and ended.struck and hit.signals[0] is not signal.SIGKILL else None
             how = "ended" if ended.status is not None and ended.report is not None and ended.status != 70 else "bug"
@@ -270,10 +268,11 @@ class _Sheet:
         if n == 0:
             return
         ended = self.story.all[n - 1][0]
-        durable = any(p.label == "journal.pause.durable" and p.at > at for p in ended.passings)
+        # Only who died before the answer was heard and kept may forget it; what is told of the POST comes after that.
+        kept = any(p.label in ("journal.pause.durable", "journal.refused.before") and p.at > at for p in ended.passings)
+        durable = kept or ended.report is not None or ended.ended - at > IN_FLIGHT
         since = min(at + IN_FLIGHT, ended.ended)
         seq = 2 * bisect.bisect_right(self._times, since) + 1
-        durable = durable or ended.struck is None
         self.evidence.gates.append(Gate(seq, at, at + RETRY_AFTER, n, "api", durable))
 
     def _census(self, seq: int, n: int, ended: Ended) -> None:
@@ -412,6 +411,8 @@ def _end_state(story: Story) -> Iterator[tuple[str, str]]:
 def _journal_survives(story: Story) -> Iterator[tuple[str, str]]:
     """A kill never damages the journal."""
     for n, (ended, _) in enumerate(story.all, start=1):
+        if ended.damage is not None:
+            yield "the journal survives", f"after process {n}: {ended.damage}"
         for name in ended.strays:
             if ".corrupt-" in name or ".orphan-" in name:
                 yield "the journal survives", f"after process {n} there is {name}"

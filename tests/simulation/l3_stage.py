@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from evidence import sha
 from orchestrator.cli.options import Ask
 from orchestrator.cli.task import Task, load
 from orchestrator.engine.states import Record
+from orchestrator.errors import JournalError
 from orchestrator.journal.reader import read_snapshot
 from orchestrator.simulator.scenario import Scenario
 from orchestrator.simulator.server import Simulator
@@ -129,12 +131,26 @@ class Ended:
     """Whatever else lies in the state folder."""
     manifest: Mapping[str, Any] | None = None
     records: Mapping[str, Record] = field(default_factory=dict)
+    damage: str | None = None
+    """Why the journal could not be read."""
 
     @property
     def report(self) -> Mapping[str, Any] | None:
         with contextlib.suppress(ValueError):
             return json.loads(self.out)
         return None
+
+    @property
+    def kind(self) -> str:
+        """What was left, but for what differs from run to run: two deaths that left the same are followed by the same."""
+        strays = sorted("part" if name.endswith(".part") else name for name in self.strays)
+        parts = [
+            (key, str(part.state), part.intents, len(part.reports))
+            for key, r in self.records.items()
+            for part in r.parts
+        ]
+        manifest = sorted(entry["path"] + entry["key"] for entry in (self.manifest or {"exports": ()})["exports"])
+        return repr((sorted(self.files.items()), strays, sorted(parts), manifest))
 
     @property
     def struck(self) -> Passing | None:
@@ -148,11 +164,15 @@ class Server:
         self._process = process
         self._scratch = scratch
 
-    async def run(self, folder: Path, arguments: Sequence[str], hit: Hit | None, *, cold: bool = False) -> Ended:
+    async def run(
+        self, folder: Path, arguments: Sequence[str], hit: Hit | None, *, cold: bool = False, bug: str | None = None
+    ) -> Ended:
         out, err, log = (self._scratch / name for name in ("out", "err", "log"))
         log.unlink(missing_ok=True)
         env = {"HOME": str(folder), "PATH": os.defpath, "LOOP_API_TOKEN": TOKEN, "KILLPOINT_LOG": str(log)}
         env["SSL_CERT_FILE"] = os.devnull  # nothing here is TLS, and to read the system's certificates takes 40 ms
+        if bug is not None:
+            env["KILLPOINT_BUG"] = bug
         if hit is not None:
             numbers = ",".join(str(int(number)) for number in hit.signals)
             env |= {"KILLPOINT": hit.label, "KILLPOINT_NTH": str(hit.nth), "KILLPOINT_SIGNALS": numbers}
@@ -245,9 +265,10 @@ class Stage:
     def task(self) -> Task:
         return load(str(self.folder / "job.yaml"), Ask(), {"LOOP_API_TOKEN": TOKEN}, time.time())  # noqa: TID251 - as the program does
 
-    async def run(self, *arguments: str, hit: Hit | None = None, cold: bool = False) -> Ended:
+    async def run(self, *arguments: str, hit: Hit | None = None, cold: bool = False, bug: str | None = None) -> Ended:
         """`run JOB --json` unless `arguments` say otherwise, and what lies there afterwards."""
-        ended = await self._server.run(self.folder, arguments or ("run", "job.yaml", "--json"), hit, cold=cold)
+        ended = await self._server.run(self.folder, arguments or ("run", "job.yaml", "--json"), hit, cold=cold, bug=bug)
+        await self._settle()
         files, manifest, strays = {}, None, []
         for path in sorted(path for path in self.exports.rglob("*") if path.is_file()):
             name = str(path.relative_to(self.exports))
@@ -257,9 +278,10 @@ class Stage:
                 manifest = json.loads(path.read_bytes())
             else:
                 files[name] = sha(path.read_bytes())
+        records, damage = self._records()
         return Ended(
             ended.status, ended.out, ended.err, ended.began, ended.ended, ended.offset, ended.passings,
-            files, strays, manifest, self.records(),
+            files, strays, manifest, records, damage,
         )  # fmt: skip
 
     def manifest(self) -> Mapping[str, Any]:
@@ -267,21 +289,43 @@ class Stage:
         path = self.exports / "manifest.json"
         return json.loads(path.read_bytes()) if path.exists() else {"exports": []}
 
-    def records(self) -> Mapping[str, Record]:
-        """What the journal says, read from a copy: to look must not mend anything."""
-        with self.copied_journal() as folder:
-            snapshot = read_snapshot(folder)
-        return {} if snapshot is None else snapshot.records
+    async def _settle(self) -> None:
+        """Lets the service hear what the dead have sent: it lives in this process, which may have been busy meanwhile.
 
-    @contextlib.contextmanager
-    def copied_journal(self) -> Any:
+        What is sent now comes after it; twice, for a connection is accepted in one round of the loop and read in another.
+        """
+        host, _, port = self.sim.base_url.removeprefix("http://").partition(":")
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /_sim/none HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    def _records(self) -> tuple[Mapping[str, Record], str | None]:
+        """What the journal says, read from a copy: to look must not mend anything."""
+        try:
+            snapshot = read_snapshot(self._copy_journal())
+        except JournalError as error:
+            return {}, error.message
+        return ({} if snapshot is None else snapshot.records), None
+
+    def journalled(self) -> list[tuple[str, str, int, float, str]]:
+        """Kind, key, part, time and data of all events in the journal, in order."""
+        copy = self._copy_journal()
+        if not (copy / "journal.db").exists():
+            return []
+        with contextlib.closing(sqlite3.connect(copy / "journal.db")) as journal:
+            return journal.execute("SELECT kind, key, part, at, data FROM events ORDER BY seq").fetchall()
+
+    def _copy_journal(self) -> Path:
         copy = self._root / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
         for name in ("journal.db", "journal.db-wal", "journal.db-journal"):
             if (self.state / name).exists():
                 shutil.copy(self.state / name, copy / name)
-        yield copy
+        return copy
 
     def _write_job(self, phase: Phase) -> None:
         job = {

@@ -531,6 +531,27 @@ def a_finished_report_is_taken(e: Evidence) -> Iterator[str]:
 
 
 @rule
+def older_reports_are_followed(e: Evidence) -> Iterator[str]:
+    """A report that is taken for stuck is still asked about now and then: whichever completes first wins."""
+    silence = 2 * e.policy.polling.max + 60
+    for c in e.commits:
+        if not isinstance(c.event, Lost) or c.event.cause is not Cause.STUCK:
+            continue
+        p, report_id = e.processes[c.process], c.event.report_id
+        if p.api_trouble or c.event.key not in p.named or any(g.until > c.at for g in e.gates if g.process <= p.n):
+            continue
+        ends = [
+            x.at
+            for x in e.commits
+            if x.seq > c.seq and x.event.key == c.event.key and isinstance(x.event, (Ready, Failed))
+        ]
+        until = min([p.ended_at, *ends])
+        asked = any(x.report_id == report_id and x.seq > c.seq and x.process == p.n for x in e.calls)
+        if until - c.at > silence and not asked:
+            yield f"{report_id} was taken for stuck at {c.at:.0f} and not asked about until {until:.0f}"
+
+
+@rule
 def what_is_ready_is_fetched_from_a_known_report(e: Evidence) -> Iterator[str]:
     """Ready and stored only follow from an answer that said Completed."""
     for c in e.commits:

@@ -56,12 +56,16 @@ def many(first: int, count: int, processes: int) -> int:
     with ProcessPoolExecutor(processes) as pool:
         for part in pool.map(chunk, starts, [min(CHUNK, first + count - start) for start in starts]):
             covered.merge(part)
+            for seed, text in part.violations:
+                print(f"seed {seed}: {text}", file=sys.stderr, flush=True)
     print(covered.table(time.monotonic() - began))
     return 1 if covered.violations else 0
 
 
 def mutants(seeds: int, only: str) -> int:
     firsts = []
+    for mutant in MUTANTS:
+        mutant.code()
     for mutant in MUTANTS:
         if only not in mutant.name:
             continue

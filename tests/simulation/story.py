@@ -90,6 +90,10 @@ def _death(world: World, chance: random.Random) -> Death | None:
     kinds = [kind for kind in ("kill", "power cut") if kind in world.weather]
     if not kinds or chance.random() < 0.25:
         return None
+    last = world.evidence.processes[-1].how if world.evidence.processes else ""
+    if last == "kill" and "power cut" in kinds and chance.random() < 0.3:
+        # What a killed process left in the page cache is still to be lost when the next one has built upon it.
+        return Death(chance.choice(("durable stored", "durable moved", "report written")), 1, power_cut=True)
     label = chance.choice(faults.LABELS)
     return Death(label, 1 + min(int(chance.expovariate(0.7)), 12), power_cut=chance.choice(kinds) == "power cut")
 

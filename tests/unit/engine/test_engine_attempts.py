@@ -24,7 +24,7 @@ class Desk:
         self.service = Service(self.clock)
         self.parked = False
         policy, observer = make_policy(), Told()
-        self.spending = Spending(policy, observer, ())
+        self.spending = Spending(policy, observer)
         self.attempts = Attempts(
             api=self.service,
             files=FileHost(self.service),

@@ -15,7 +15,9 @@ NOW = 1000.0
 
 
 def spending(durations=(), **changes):
-    return Spending(make_policy(**{"unfinished": 2, **changes}), Told(), durations)
+    made = Spending(make_policy(**{"unfinished": 2, **changes}), Told())
+    made.recall(durations)
+    return made
 
 
 def part(state, *, live=0, stuck=0, ghosts=(), intended_at=None):
@@ -117,8 +119,8 @@ def test_one_host_says_nothing_of_the_other():
 
 def test_downloads_have_places_and_a_gate_of_their_own():
     made = spending(downloads=1)
-    made.close_files(NOW + 20)
-    made.close_files(NOW + 10)
+    made.close("files", NOW + 20)
+    made.close("files", NOW + 10)
     assert made.budgets(NOW).fetch_at == NOW + 20
     made.downloading = 1
     assert made.budgets(NOW + 30).fetch_at == math.inf

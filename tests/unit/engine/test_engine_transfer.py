@@ -51,7 +51,7 @@ CUT = FileBroken("cut", reached=True)
 
 
 async def fetch(host, storage, heard=None, times=1):
-    transfers = Transfers(host, storage, Contents())
+    transfers = Transfers(host, storage, Contents(), kept=2)
     for n in range(times):
         try:
             return await transfers.fetch(REF, URL, "json", heard or (lambda received, total: None))
@@ -91,7 +91,7 @@ async def test_a_host_that_begins_anew_is_followed(cut):
 async def test_a_url_that_dies_keeps_what_has_come():
     storage = MemoryStorage()
     host = Host((0, DATA[:9], CUT), (0, b"", FileRefused(403)), (9, DATA[9:], None))
-    transfers = Transfers(host, storage, Contents())
+    transfers = Transfers(host, storage, Contents(), kept=2)
     for error in (FileBroken, FileRefused):
         with pytest.raises(error):
             await transfers.fetch(REF, URL, "json", lambda *_: None)
@@ -153,7 +153,7 @@ async def test_a_cancelled_download_leaves_nothing():
 
 async def test_what_broken_downloads_have_left_is_thrown_away_in_the_end():
     storage = MemoryStorage()
-    transfers = Transfers(Host((0, DATA[:9], CUT)), storage, Contents())
+    transfers = Transfers(Host((0, DATA[:9], CUT)), storage, Contents(), kept=2)
     with pytest.raises(FileBroken):
         await transfers.fetch(REF, URL, "json", lambda *_: None)
     assert storage.temps
@@ -166,7 +166,17 @@ async def test_a_workbook_is_looked_into_before_it_counts():
     for row in (["id"], [1], [2]):
         book.active.append(row)
     book.save(packed)
-    transfers = Transfers(Host((0, packed.getvalue(), None)), storage := MemoryStorage(), Contents())
+    transfers = Transfers(Host((0, packed.getvalue(), None)), storage := MemoryStorage(), Contents(), kept=2)
     digest, temp = await transfers.fetch(REF, URL, "xlsx", lambda *_: None)
     assert storage.temps[temp] == packed.getvalue()
     assert digest.bytes == len(packed.getvalue())
+
+
+async def test_no_more_broken_downloads_are_kept_than_asked_for():
+    storage = MemoryStorage()
+    transfers = Transfers(Host(*[(0, DATA[:9], CUT)] * 4), storage, Contents(), kept=2)
+    for n in range(4):
+        with pytest.raises(FileBroken):
+            await transfers.fetch((f"k{n}", 0), URL, "json", lambda received, total: None)
+    assert [transfers.received((f"k{n}", 0)) for n in range(4)] == [0, 0, 9, 9]
+    assert len(storage.temps) == 2

@@ -28,9 +28,18 @@ def test_an_empty_one():
 
 
 def test_fields_of_later_days_are_left_alone():
-    assert decode(b'{"schema": "orchestrator.manifest/1", "job": "j", "exports": [{"new": 1}], "more": 2}').exports == (
-        {"new": 1},
-    )
+    entry = {"key": "k", "path": "p", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}, "new": 1}
+    data = {"schema": "orchestrator.manifest/1", "job": "j", "exports": [entry], "more": 2}
+    assert decode(json.dumps(data).encode()).exports == (entry,)
+
+
+@pytest.mark.parametrize("key", ["key", "path", "bytes", "sha256", "coordinates", "request"])
+def test_an_entry_that_lacks_what_readers_rely_on_is_refused(key):
+    entry = {"key": "k", "path": "p", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}}
+    del entry[key]
+    data = {"schema": "orchestrator.manifest/1", "job": "j", "exports": [entry]}
+    with pytest.raises(StorageError, match=rf"exports\[0\].{key}"):
+        decode(json.dumps(data).encode())
 
 
 def test_a_newer_version_is_refused_with_both_versions():

@@ -1,0 +1,210 @@
+"""Journals, records and manifests as no program has written them: only declared errors come out, and no record is invented."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.engine import manifest as manifests
+from orchestrator.engine.ports import Manifest
+from orchestrator.engine.states import Created, Intended, Planned
+from orchestrator.errors import JournalError, LockedError, OrchestratorError, StorageError
+from orchestrator.journal.lock import JobLock
+from orchestrator.journal.reader import read_snapshot
+from orchestrator.journal.records import record_from_text, record_text
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.storage.manifest import decode, encode
+
+
+class FixedClock:
+    def now(self):
+        return 1_700_000_000.0
+
+
+KEYS = [f"k{n}" for n in range(20)]
+
+
+async def _fill(folder, *, close):
+    journal = SqliteJournal(folder, FixedClock())
+    await journal.open()
+    for n, key in enumerate(KEYS):
+        await journal.append([Planned(key, 1.0, path=f"{key}.json", requests=({"n": n, "pad": "x" * 400},))])
+        await journal.append([Intended(key, 2.0, part=0)])
+        await journal.append([Created(key, 3.0, part=0, report_id=f"r{n}")])
+    if close:
+        await journal.close()
+    return journal
+
+
+@pytest.fixture(scope="module")
+def journals(tmp_path_factory):
+    """The files of a journal that was closed, and of one that a kill has left with its log."""
+
+    async def make():
+        closed, killed = tmp_path_factory.mktemp("closed"), tmp_path_factory.mktemp("killed")
+        await _fill(closed, close=True)
+        journal = await _fill(killed, close=False)
+        files = [{path.name: path.read_bytes() for path in sorted(folder.iterdir())} for folder in (closed, killed)]
+        await journal.close()
+        return files
+
+    return asyncio.run(make())
+
+
+def opened(files):
+    """What the reader, the writer and, once more, the reader make of these files: records, or a declared error."""
+
+    async def write(folder):
+        journal = SqliteJournal(folder, FixedClock())
+        try:
+            records = dict((await journal.open()).records)
+            await journal.append([Planned("new", 9.0, requests=({},))])
+            return records, journal.rebuilt
+        finally:
+            await journal.close()
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
+        with contextlib.suppress(JournalError, StorageError):
+            read_snapshot(folder)
+        try:
+            records, rebuilt = asyncio.run(write(folder))
+        except (JournalError, StorageError) as error:
+            assert error.hint
+            return None, None
+        assert "new" in read_snapshot(folder).records
+        return records, rebuilt
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_journal_cut_anywhere_opens_with_what_is_whole_or_is_moved_aside(journals, data):
+    files = dict(data.draw(st.sampled_from(journals)))
+    name = data.draw(st.sampled_from(sorted(set(files) - {"journal.db-shm"})))
+    files[name] = files[name][: data.draw(st.integers(0, len(files[name])))]
+    records, rebuilt = opened(files)
+    if records is not None:
+        assert set(records) <= set(KEYS)
+        assert records or rebuilt or name != "journal.db"
+        if not rebuilt and name == "journal.db-wal":  # a log that was cut is a shorter history, never a gap in it
+            assert list(records) == KEYS[: len(records)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journals, data):
+    files = dict(data.draw(st.sampled_from(journals)))
+    name = data.draw(st.sampled_from(sorted(set(files) - {"journal.db-shm"})))
+    changed = bytearray(files[name])
+    at = data.draw(st.integers(0, max(len(changed) - 1, 0)))
+    scribble = data.draw(st.binary(min_size=1, max_size=100))
+    changed[at : at + len(scribble)] = scribble
+    files[name] = bytes(changed)
+    records, _ = opened(files)
+    assert records is None or set(records) <= set(KEYS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(version=st.one_of(st.integers(-5, 99).map(str), st.text(max_size=20), st.integers(10**15, 10**20).map(str)))
+def test_a_journal_of_any_version_is_opened_refused_or_moved_aside(journals, version):
+    files = dict(journals[0])
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "journal.db"
+        path.write_bytes(files["journal.db"])
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
+        files["journal.db"] = path.read_bytes()
+    records, rebuilt = opened(files)
+    assert records is None or rebuilt or version == "1"
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(nth=st.integers(0, 30), value=_json)
+def test_a_record_with_anything_in_the_place_of_something_is_no_record_or_one(journals, nth, value):
+    records, _ = opened(journals[0])
+    text = json.loads(record_text(records["k0"]))
+    text[sorted(text)[nth % len(text)]] = value
+    text["of a later version"] = value
+    files = dict(journals[0])
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "journal.db"
+        path.write_bytes(files["journal.db"])
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            connection.execute("UPDATE exports SET record = ? WHERE key = 'k0'", (json.dumps(text),))
+        files["journal.db"] = path.read_bytes()
+    opened(files)
+
+
+def test_a_record_is_the_same_when_it_is_read_again(journals):
+    records, _ = opened(journals[0])
+    assert [record_from_text(record_text(record)) for record in records.values()] == list(records.values())
+
+
+# ------------------------------------------------------------------------------------------------------------ manifests
+
+
+ENTRY = {
+    "key": "k1-a", "coordinates": {"team": "a"}, "state": "stored", "report_ids": ["r"], "path": "a.json", "bytes": 2,
+    "sha256": "ab", "rows": 0, "request": {}, "impersonate": None, "window": {"start": 0, "end": 1},
+    "exported_at": "2024-01-01T00:00:00.000Z", "partial": False, "parts": [{"request": {}, "report_id": "r", "path": "a.json",
+    "bytes": 2, "sha256": "ab", "rows": 0}],
+}  # fmt: skip
+
+
+@given(st.one_of(st.binary(max_size=200), _json.map(lambda value: json.dumps(value).encode()), st.fixed_dictionaries({"schema": _json, "job": _json, "exports": _json}).map(lambda value: json.dumps(value).encode())))  # fmt: skip
+def test_whatever_lies_in_the_manifests_place_only_a_declared_error_comes_out(data):
+    with contextlib.suppress(StorageError):
+        assert isinstance(decode(data), Manifest)
+
+
+@given(st.sampled_from(sorted(ENTRY)), _json, st.booleans())
+def test_an_entry_with_anything_in_the_place_of_something_is_told_or_taken(place, value, remove):
+    entry = {**ENTRY, place: value}
+    if remove:
+        del entry[place]
+    with contextlib.suppress(OrchestratorError):
+        manifest = decode(encode(Manifest("job", (entry,))))
+        list(manifests.adoptions(manifest, {}, {"a.json": 2}))
+
+
+# -------------------------------------------------------------------------------------------------------------- the lock
+
+
+@pytest.mark.parametrize("rounds", [50, pytest.param(1000, marks=pytest.mark.long)])
+async def test_of_two_who_want_the_lock_at_once_one_gets_it_and_one_is_told(tmp_path, rounds):
+    """`flock` belongs to an open file, not to a process: two of them in threads contend as two processes do."""
+    for _ in range(rounds):
+        start, done = asyncio.Event(), asyncio.Event()
+        ended = []
+
+        def contend(loop, done=done, ended=ended):
+            try:
+                with JobLock(tmp_path, FixedClock()):
+                    ended.append("works")
+                    asyncio.run_coroutine_threadsafe(done.wait(), loop).result(20)
+            except LockedError:
+                ended.append("told")
+                loop.call_soon_threadsafe(done.set)
+
+        loop = asyncio.get_running_loop()
+        start.set()
+        await asyncio.gather(*(asyncio.to_thread(contend, loop) for _ in range(2)))
+        assert sorted(ended) == ["told", "works"]
