@@ -79,6 +79,8 @@ class JobLock:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return
+                if not _signed_by_the_dead(os.pread(fd, 4096, 0)):
+                    break
                 time.sleep(BETWEEN)
             raise _locked_by(os.pread(fd, 4096, 0))
         except OSError as error:
@@ -135,6 +137,20 @@ def _signed(signature: bytes) -> tuple[str, str] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return f"pid {pid} on {host} since {started}", f"`kill {pid}` on {host}"
+
+
+def _signed_by_the_dead(signature: bytes) -> bool:
+    """Whether the one who signed was killed on this machine: then whoever has the lock only looks at it."""
+    try:
+        signed = json.loads(signature)
+        if signed["host"] != socket.gethostname():
+            return False
+        os.kill(int(signed["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, KeyError, TypeError, OSError):
+        return False
+    return False
 
 
 def _locked_by(signature: bytes) -> LockedError:
