@@ -51,13 +51,13 @@ async def test_a_long_pause_parks_at_once_and_is_kept_by_the_next_run(stage, wai
     async with stage(faults=[limit]) as it:
         it.job(months=8, limits={"requests_per_second": 20})
         report = await it.report(status=3)
-        assert "pause" in report["reason"]
+        assert "silence" in report["reason"]
         assert report["api"]["throttled"] == 1
         assert report["api"]["possible_duplicates"] == 0
         asked = it.requests()
         ended = await it.run("run", "job.yaml", "--json")
         assert ended.status == 3
-        assert "pause" in ended.json["reason"]
+        assert "silence" in ended.json["reason"]
         assert "pause" in ended.err
         assert it.requests() == asked
 
