@@ -175,7 +175,7 @@ class LoopClient:
     async def _read(self, response: aiohttp.ClientResponse, deadline: float) -> tuple[bytes, str | None]:
         body = bytearray()
         try:
-            # aiohttp's own time limit dies with a connection that its parser gave up (a bad chunk does that).
+            # aiohttp's own time limit dies with its connection, and a parser that gives up may leave a reader waiting.
             async with asyncio.timeout_at(deadline):
                 while block := await response.content.readany():
                     body += block

@@ -117,6 +117,10 @@ LABELS = (
 """Where a process can be killed. Chosen by label first, then by count: otherwise polls would take nearly all kills."""
 
 
+MOVING = ("before moved", "durable moved", "disk rename", "disk renamed", "disk fsync folder", "durable superseded")
+"""Where the moves of a job whose labels have changed are worth a kill: chosen among all labels they would get none."""
+
+
 @dataclass
 class Weather:
     """What can go wrong in one world, and what did."""

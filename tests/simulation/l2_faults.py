@@ -164,7 +164,10 @@ def spoilt(reply: Reply, fault: str, chance: random.Random, *, surplus: bytes = 
             ]
         case "bad chunks":
             chunked = head(reply.status, [*reply.headers, ("Transfer-Encoding", "chunked")])
-            return [Data(chunked + bad_chunks(reply.body, chance)), Wait(chance.choice((0.0, 1.0))), end]
+            body = bad_chunks(reply.body, chance)
+            cut = chance.randrange(len(body) + 1)
+            first, rest = Data(chunked + body[:cut]), Data(body[cut:])
+            return [first, Wait(chance.choice((0.0, 0.1))), rest, Wait(chance.choice((0.0, 1.0, SPAN))), end]
         case "early end" if reply.body:  # what a proxy does that lost its own server: cut, and properly terminated
             reply.head_whole = True
             cut = reply.body[: chance.randrange(len(reply.body))]

@@ -19,6 +19,7 @@ from l2_wire import Act, Request
 EPOCH = 1_800_000_000.0
 TOKEN = "CANARYTOKEN-0123456789"
 SIGNATURE = "CANARYSIGNATURE"
+ESCAPED = json.dumps({"message": f"token {TOKEN} is bad"}).replace("C", "\\u0043").encode()
 HTML = b"<!DOCTYPE html><html><head><title>Bad Gateway</title></head><body>" + b"x" * 1200 + b"</body></html>"
 
 API = (
@@ -37,9 +38,11 @@ API = (
 )
 FILES = (
     "file refused", "file 5xx", "file 429", "html", "html glued", "empty", "new version", "file redirect", "bad redirect",
-    "redirect loop", "no ranges", "blind range", "wrong range", "416", "206 unasked", "206 encoded",
+    "redirect loop", "206 unasked",
 )  # fmt: skip
-KINDS = (*WIRE, *CONNECT, *API, *FILES, "cancel")
+CUTS = ("cut body", "silence in body", "drip")
+RANGES = ("no ranges", "blind range", "wrong range", "416", "206 encoded")
+KINDS = (*WIRE, *CONNECT, *API, *FILES, *RANGES, "cancel")
 FORBIDDEN = (
     "https://10.0.0.1/x", "https://169.254.169.254/latest/meta-data", "http://files.test/x", "https://[::1]/x", "https://127.0.0.1/",
     "https://2130706433/", "https://[::ffff:169.254.169.254]/", "file:///etc/passwd", "https://inner.test/x", "https://0.0.0.0/",
@@ -81,7 +84,13 @@ class Report:
 
     def tag(self) -> str:
         digest = hashlib.sha256(self.versions[-1]).hexdigest()[:16]
-        return {"strong": f'"{digest}"', "weak": f'W/"{digest}"', "none": ""}[self.etag]
+        # A weak tag promises nothing about bytes: the next version has the same.
+        return {"strong": f'"{digest}"', "weak": 'W/"1"', "none": ""}[self.etag]
+
+    def change(self) -> None:
+        """Another version of the same length, so that the head of the one and the tail of the other fit together."""
+        data = self.versions[-1]
+        self.versions.append(data.replace(b'"ok"', b'"no"') if b'"ok"' in data else data.replace(b'"no"', b'"ok"'))
 
 
 def content(format_: str, chance: random.Random) -> bytes:
@@ -152,6 +161,9 @@ def id_of(world: World, request: Request) -> int:
 
 
 class Host:
+    cuts = 0.0
+    """How much oftener a body is cut here."""
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.heard = bytearray()
@@ -162,7 +174,8 @@ class Host:
     def _sent(
         self, request: Request, call: Call, reply: Reply, surplus: bytes = b"", *, may_gzip: bool = True
     ) -> list[Act]:
-        fault = self.world.draw(WIRE)
+        # Cuts come oftener where they matter most: half a file is what a resumption begins with.
+        fault = self.world.draw(CUTS, share=self.cuts) or self.world.draw(WIRE)
         if fault is None:
             acts = written(reply, self.world.chance, may_gzip=may_gzip)
         else:
@@ -260,7 +273,7 @@ class ApiHost(Host):
     def _refusal(self, kind: str | None) -> Reply | None:
         """An answer that creates nothing and tells nothing."""
         chance = self.world.chance
-        body = chance.choice((b"", HTML, b'{"message": "no", "code": "x"}', f"token {TOKEN} is bad".encode()))
+        body = chance.choice((b"", HTML, b'{"message": "no", "code": "x"}', f"token {TOKEN} is bad".encode(), ESCAPED))
         match kind:
             case "400":
                 return Reply(400, [], body)
@@ -282,6 +295,8 @@ class ApiHost(Host):
 class FileHosts(Host):
     """The file host and the one to which it redirects: one piece of software on two addresses."""
 
+    cuts = 0.7
+
     def answer(self, request: Request) -> list[Act]:
         world = self.world
         names = set(request.headers)
@@ -289,10 +304,12 @@ class FileHosts(Host):
         assert request.target in world.urls, f"not as it was signed: {request.target}"
         report = world.reports[world.urls[request.target]]
         call = world.fetching[report.id]
-        kind = world.draw(FILES)
         rest = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+        kind = (world.draw(RANGES) if rest else None) or world.draw(FILES)
         if kind == "new version":
             report.versions.append(content(report.format, world.chance))
+        elif kind == "blind range" and world.chance.random() < 0.5:
+            report.change()
         reply, may_gzip = self._file(request, report, kind, int(rest[1]) if rest else None)
         reply.kind = kind
         surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
@@ -341,7 +358,9 @@ class FileHosts(Host):
         if start is None or kind == "no ranges" or start >= len(data) or not (same or kind == "blind range"):
             return Reply(200, headers, data), True
         if kind == "wrong range":
-            start = chance.randrange(len(data))
+            # Best of all where the same bytes stand before it as before the right place: the seam is then not seen.
+            seam = data.rfind(data[max(start - 12, 0) : start], 0, start - 1)
+            start = seam + 12 if seam >= 0 and start >= 12 else chance.randrange(len(data))
         part = [("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")]
         if kind == "206 encoded":
             part.append(("Content-Encoding", "gzip"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import l2
 from mutants import Mutant
 
-SEEDS = 600
+SEEDS = 1500
 """Within so many each must be caught."""
 
 MUTANTS = (
@@ -22,7 +24,6 @@ MUTANTS = (
     Mutant("a refused file is broken", "api.files:_whole_length", "raise FileRefused(status)", 'raise FileBroken("refused") from KeyError()'),
     Mutant("the URL is quoted anew", "api.files:_parsed", "URL(target, encoded=True)", "URL(target)"),
     Mutant("an answer about another report", "api.wire:status_answer", "and told_of.casefold() != report_id.casefold()", "and False"),
-    Mutant("a bad chunk hangs a call", "api.client:LoopClient._read", "asyncio.timeout_at(deadline)", "asyncio.timeout(None)"),
     Mutant("a lost answer is a crash", "api.client:LoopClient._read", "except BODY_BREAKS", "except BREAKS"),
     Mutant("every break was never sent", "api.client:LoopClient._exchange", "sent=attempt.sent", "sent=False"),
     Mutant("every break was sent", "api.client:LoopClient._exchange", "sent=attempt.sent", "sent=True"),
@@ -30,11 +31,9 @@ MUTANTS = (
     Mutant("every 4xx is a bad request", "api.wire:create_answer", "if status == 400:", "if 400 <= status < 500:"),
     Mutant("any 2xx without an id is accepted", "api.wire:create_answer", "if answer is None or report_id is None:", "if answer is None:"),
     Mutant("a wait is shortened", "api.wire:parse_retry_after", "until - (now if served is None else served)", "until - now"),
-    Mutant("the token in the words", "api.words:said", "if len(secret) >= _SHORTEST_SECRET:", "if False:"),
+    Mutant("the token in the words", "api.words:presentable", "if len(secret) >= _SHORTEST_SECRET:", "if False:"),
     Mutant("no timeout", "api.client:LoopClient._open", "total=timeout", "total=None"),
-    Mutant("the gzip trailer is not looked at", "content.decoding:_Gunzip.finish", "if self._member is not None:", "if False:"),
     Mutant("what follows the array is not looked at", "content.json_rows:JsonRows.finish", "scanner.finish()", "pass"),
-    Mutant("HTML passes", "content.checker:Checker._judge_head", "if self._html:", "if False:"),
     Mutant("a partial file is kept", "engine.transfer:Transfers._discard", "await self._storage.discard(partial.writer.temp)", "pass"),
     Mutant("a partial file is gone on from blindly", "engine.transfer:Transfers._receive", "await partial.writer.restart()", "pass"),
 )  # fmt: skip
@@ -44,7 +43,7 @@ def first_catch(mutant: Mutant, seeds: range) -> tuple[int, str] | None:
     """The first of the seeds that catches it, and by which words; None if it lives."""
     with mutant.planted():
         for seed in seeds:
-            if (violations := l2.run(seed).violations):
+            if violations := l2.run(seed).violations:
                 return seed, violations[0]
     return None
 
@@ -52,5 +51,5 @@ def first_catch(mutant: Mutant, seeds: range) -> tuple[int, str] | None:
 if __name__ == "__main__":
     for one in MUTANTS:
         one.code()
-    for one in MUTANTS:
+    for one in [mutant for mutant in MUTANTS if " ".join(sys.argv[1:]) in mutant.name]:
         print(one.name, "|", *(first_catch(one, range(1, SEEDS)) or ("SURVIVES",)))  # noqa: T201  this is its output

@@ -198,6 +198,9 @@ def _fetch(world: World, call: Call) -> Iterator[str]:
     if isinstance(outcome, ContentError) and not call.replies:
         yield f"content of nobody: {outcome.message}"
     last = call.replies[-1] if call.replies else None
+    died = last is not None and last.head_whole and 400 <= last.status < 500 and last.status not in (408, 416, 425, 429)
+    if died and not isinstance(outcome, FileRefused):
+        yield f"the URL has died, told was {outcome!r}"
     good = last is not None and last.whole and last.delimited and last.status == 200
     if good and not call.tainted:
         yield f"a whole file was not taken: {outcome}"

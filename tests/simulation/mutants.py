@@ -188,8 +188,6 @@ MUTANTS = (
     # the plan
     Mutant("superseded is lost", "engine.runner:Runner._absorb",
            "and key in self._supersedes", "and False"),
-    Mutant("adoption looks at no size", "engine.manifest:_adoption",
-           "there = sizes.get(path) == size", "there = True"),
     Mutant("nothing is adopted", "engine.manifest:_adoption",
            "there = sizes.get(path) == size", "there = False"),
     Mutant("adoption takes the older for the newer", "engine.manifest:_adoption",

@@ -463,9 +463,10 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
                 isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq
                 for x in e.commits
             )
-            good = status == "Expired" or (
-                status == "PendingOrExpired" and (_twice(heard, _gone, every, jumped=jumped) if alive else old)
-            )
+            gone_twice = _twice(heard, _gone, every, jumped=jumped)
+            # An older journal may not know that it was alive.
+            proven = gone_twice or (old and bool(e.forgotten)) if alive else old
+            good = status == "Expired" or (status == "PendingOrExpired" and proven)
         elif cause is Cause.MISSING:
             good = isinstance(last.answer, NotFound) and _twice(heard, _gone, every, jumped=jumped)
         elif cause is Cause.STUCK:

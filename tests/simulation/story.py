@@ -55,7 +55,10 @@ def _play(world: World, chance: random.Random) -> None:
     weather = world.weather
     for _ in range(chance.randint(1, 4) if weather.on else 0):
         _plant_windows(world, chance)
-        only: Only = "all" if "all again" in weather and chance.random() < 0.2 else "missing"
+        only: Only = "missing"
+        if "all again" in weather and chance.random() < 0.2:
+            weather.hit("all again")
+            only = "all"
         world.run(
             death=_death(world, chance),
             park_after=chance.expovariate(1 / 60) if "park" in weather and chance.random() < 0.3 else None,
@@ -90,11 +93,11 @@ def _death(world: World, chance: random.Random) -> Death | None:
     kinds = [kind for kind in ("kill", "power cut") if kind in world.weather]
     if not kinds or chance.random() < 0.25:
         return None
-    last = world.evidence.processes[-1].how if world.evidence.processes else ""
-    if last == "kill" and "power cut" in kinds and chance.random() < 0.3:
+    if world.killed_at.startswith("disk ") and "power cut" in kinds and chance.random() < 0.8:
         # What a killed process left in the page cache is still to be lost when the next one has built upon it.
-        return Death(chance.choice(("durable stored", "durable moved", "report written")), 1, power_cut=True)
-    label = chance.choice(faults.LABELS)
+        return Death(chance.choice(("durable stored", "durable stored", "durable moved")), 1, power_cut=True)
+    labels = faults.MOVING if world.edited and chance.random() < 0.4 else faults.LABELS
+    label = chance.choice(labels)
     return Death(label, 1 + min(int(chance.expovariate(0.7)), 12), power_cut=chance.choice(kinds) == "power cut")
 
 
@@ -157,6 +160,7 @@ def _remove_a_file(world: World, chance: random.Random) -> None:
 
 def _edit_job(world: World, chance: random.Random, now_and_then: Any) -> None:
     cells = world.cells
+    world.edited = False
     if now_and_then("relabelled"):
         folder = "b" if cells[0].folder == "a" else "a"
         cells = [replace(cell, folder=folder) for cell in cells]
@@ -179,5 +183,6 @@ def _edit_job(world: World, chance: random.Random, now_and_then: Any) -> None:
         world.weather.hit("dropped")
     if cells is not world.cells:
         world.cells = list(cells)
+        world.edited = True
         world._register()
         world.note("between: the job is now " + ", ".join(f"{world.name(e.key)}={e.path}" for e in world.exports()))

@@ -133,7 +133,11 @@ def test_cancelled_at_any_step_a_call_leaves_no_place_taken_and_nothing_open(cal
         before = steps
 
         async def story(client, files, stage=stage, before=before):
-            starts = {"get": lambda: client.get("1", None), "create": lambda: client.create({}, None), "fetch": lambda: fetched(files)}
+            starts = {
+                "get": lambda: client.get("1", None),
+                "create": lambda: client.create({}, None),
+                "fetch": lambda: fetched(files),
+            }
             task = stage.loop.create_task(starts[call]())
             until = stage.loop.steps + before
             while not task.done() and stage.loop.steps < until:
@@ -192,7 +196,9 @@ def test_whatever_the_service_gives_as_a_url_only_declared_errors_come_out(url):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(st.binary(max_size=60), st.lists(_url_pieces, max_size=10).map(lambda pieces: "".join(pieces).encode())))
+@given(
+    st.one_of(st.binary(max_size=60), st.lists(_url_pieces, max_size=10).map(lambda pieces: "".join(pieces).encode()))
+)
 @example(b"http://[")
 @example(b"//inner.test/x")
 @example(b"https:files.test")

@@ -9,7 +9,7 @@ import sys
 import l2
 import pytest
 from l2_faults import CONNECT, WIRE
-from l2_hosts import API, FILES
+from l2_hosts import API, FILES, RANGES
 
 SEEDS = 400
 BATCH = 50
@@ -41,7 +41,7 @@ def test_the_same_under_many_more_seeds(part):
     seeds = range(SEEDS + part * LONG // 10, SEEDS + (part + 1) * LONG // 10)
     hits, _ = play(seeds)
     if len(seeds) >= 1000:
-        assert set(hits) == {*WIRE, *CONNECT, *API, *FILES, "cancel"}, "a kind of fault never strikes"
+        assert set(hits) == {*WIRE, *CONNECT, *API, *FILES, *RANGES, "cancel"}, "a kind of fault never strikes"
 
 
 @pytest.mark.parametrize("seed", range(0, 200, 10))
@@ -49,7 +49,8 @@ def test_a_calm_wire_costs_one_post_an_export_and_stores_each(seed):
     outcome = l2.run(seed)
     told = "\n".join(outcome.story)
     stories = told.count("POST heard")
-    assert (told.count("Accepted("), outcome.stored, outcome.hits) == (stories, stories, {})
+    assert (told.count("Accepted("), outcome.hits) == (stories, {})
+    assert outcome.stored >= stories
 
 
 def test_the_same_seed_is_the_same_run_in_every_process():

@@ -43,22 +43,26 @@ def check(coverage, *, missed=0.0):
     assert sum(coverage.missed.values()) <= missed * (hits + sum(coverage.missed.values())), str(coverage)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_kill_at_the_first_passing_of_each_point(tmp_path):
     check(await play_all(tmp_path, first_passings), missed=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_kill_at_a_later_passing_of_each_point(tmp_path):
     # How often a point is passed varies a little from run to run: what commits together is chance.
     check(await play_all(tmp_path, lambda here: later_passings(here, random.Random(SEED))), missed=0.2)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_two_kills_one_after_the_other(tmp_path):
     check(await play_all(tmp_path, lambda here: some_pairs(here, random.Random(SEED), PAIRS)), missed=0.5)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_signals_at_the_points(tmp_path):
     def some(here):
@@ -67,6 +71,7 @@ async def test_signals_at_the_points(tmp_path):
     check(await play_all(tmp_path, some), missed=0.1)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_process_from_a_cold_start_dies_and_goes_on_alike(tmp_path):
     async with stage(tmp_path) as here:
@@ -76,6 +81,7 @@ async def test_a_process_from_a_cold_start_dies_and_goes_on_alike(tmp_path):
             assert not story.violations, (story.command, story.violations)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_planted_bugs_are_seen(tmp_path):
     async with stage(tmp_path) as here:

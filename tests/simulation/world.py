@@ -110,6 +110,10 @@ class World:
         self.trouble: dict[str, tuple[float, float]] = {}
         """Kind of disk trouble → from when until when."""
         self.trusted = True
+        self.killed_at = ""
+        """Where the last process was killed; empty if it was not."""
+        self.edited = False
+        """The job file has changed since the last run."""
         self.older: list[tuple[Disk, dict[str, Record]]] = []
         self.older_manifests: list[bytes] = []
         count = chance.choice((1, 2, 3, 3, 4, 4, 5, 6))
@@ -118,6 +122,9 @@ class World:
         for kind in faults.POISON:
             if kind in self.weather and chance.random() < 0.3:
                 self.cell_poison[chance.randrange(count)] = kind
+        for kind in faults.SHAPE:
+            if kind in self.weather:
+                self.weather.hit(kind)
         self._names: dict[str, str] = {}
         self._register()
 
@@ -175,6 +182,7 @@ class World:
         assert self._death is not None
         how = "power cut" if self._death.power_cut else "kill"
         self.labels[label] = self.labels.get(label, 0) + 1
+        self.killed_at = "" if self._death.power_cut else label
         self.weather.hit(how)
         self.note(f"✝ {how} at “{label}”")
         self.dead = True
@@ -307,6 +315,7 @@ class World:
         process.starts_clean = self._is_clean(exports) and only == "missing"
         evidence.processes.append(process)
         self.process, self._death, self._times, self.dead = process, death, 0, False
+        self.killed_at = ""
         self.loop = loop = SimLoop(f"loop {self.seed} {number}", self._now, self._io)
         sim = disks.SimOs(self.disk, self.before_disk, self.placed)
         tokens = random.Random(f"names {self.seed} {number}")
@@ -398,6 +407,7 @@ class World:
             if park_after is not None:
                 asyncio.get_running_loop().call_later(park_after, self._signal, runner)
             if deadline is not None:
+                self.weather.hit("deadline")
                 process.parked_by = "deadline"
             report = await runner.run(
                 job="job",
