@@ -115,6 +115,7 @@ class Process:
     named: frozenset[str]
     first_seq: int
     exports: tuple[Any, ...] = ()
+    only: str = "missing"
     ended_at: float = 0.0
     how: str = "alive"
     """`ended` in its own words, `refused to start`, `kill`, `power cut`, `spinning`, `deadlock`, `bug`."""
@@ -158,6 +159,8 @@ class Evidence:
     """(seq, final name, hash of what was seen there), each time a file appeared or survived a death."""
     forgotten: list[tuple[int, str]] = field(default_factory=list)
     """(seq, what): the state folder was removed or an older one restored."""
+    older_manifests: list[int] = field(default_factory=list)
+    """When (seq) an older manifest was put in the place of the newest."""
     removed: set[str] = field(default_factory=set)
     """Hashes of files that somebody took away."""
     paths: dict[str, set[str]] = field(default_factory=dict)

@@ -211,6 +211,31 @@ def stored_stays(e: Evidence) -> Iterator[str]:
 
 
 @rule
+def the_manifest_is_memory_enough(e: Evidence) -> Iterator[str]:
+    """Deleting the state folder loses history, never data: what the manifest tells and the disk holds is not created again."""
+    manifests = dict(e.manifest_at_ends)
+    for seq, what in e.forgotten:
+        before = [census for census in e.census if census.seq < seq]
+        if what != "state deleted" or not before:
+            continue
+        told, files = manifests[before[-1].process], before[-1].files
+        after = next(p for p in e.processes if p.first_seq >= seq)
+        if (
+            told is None
+            or after.only != "missing"
+            or any(before[-1].seq < at < after.first_seq for at in e.older_manifests)
+        ):
+            continue
+        for export in after.exports:
+            entry = next((x for x in told["exports"] if x["key"] == export.key), None)
+            if entry is None or entry["path"] != export.path or entry["sha256"] in e.removed:
+                continue
+            posted = any(x.process == after.n and x.kind == "POST" and x.key == export.key for x in e.calls)
+            if files.get(export.path) == entry["sha256"] and posted:
+                yield f"{export.path} lay there and in the manifest, and process {after.n} created it anew"
+
+
+@rule
 def verified_files_are_kept(e: Evidence) -> Iterator[str]:
     """What was verified is not fetched again: whatever a death left, it lies at one of two names."""
     if e.removed or e.forgotten or any(p.disk_trouble for p in e.processes):

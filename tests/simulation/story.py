@@ -142,6 +142,7 @@ def _meddle(world: World, chance: random.Random) -> None:
     if now_and_then("old manifest") and world.older_manifests:
         world.disk.put("manifest.json", chance.choice(world.older_manifests))
         weather.hit("old manifest")
+        world.evidence.older_manifests.append(world.seq())
         world.note("between: old manifest")
     if now_and_then("file removed"):
         _remove_a_file(world, chance)

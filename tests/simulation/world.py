@@ -312,6 +312,7 @@ class World:
         exports = self.exports()
         named = frozenset(export.key for export in exports)
         process = Process(number, self._now, self.offset, self.era, self.weather.calm, named, self._seq, tuple(exports))
+        process.only = only
         process.starts_clean = self._is_clean(exports) and only == "missing"
         evidence.processes.append(process)
         self.process, self._death, self._times, self.dead = process, death, 0, False

@@ -203,4 +203,4 @@ def check(path):
     try:
         load_job(path, {})
     except JobError as error:
-        assert all(p.message and p.file for p in error.problems)  # noqa: PT017 - a valid job may come out as well
+        assert all(p.message and p.file for p in error.problems)

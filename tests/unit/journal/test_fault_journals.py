@@ -44,6 +44,13 @@ async def _fill(folder, *, close):
     return journal
 
 
+class Files(dict):
+    """Names and bytes; hypothesis tells its arguments, and these are megabytes."""
+
+    def __repr__(self):
+        return f"Files({sorted(self)})"
+
+
 @pytest.fixture(scope="module")
 def journals(tmp_path_factory):
     """The files of a journal that was closed, and of one that a kill has left with its log."""
@@ -52,7 +59,7 @@ def journals(tmp_path_factory):
         closed, killed = tmp_path_factory.mktemp("closed"), tmp_path_factory.mktemp("killed")
         await _fill(closed, close=True)
         journal = await _fill(killed, close=False)
-        files = [{path.name: path.read_bytes() for path in sorted(folder.iterdir())} for folder in (closed, killed)]
+        files = [Files({path.name: path.read_bytes() for path in sorted(at.iterdir())}) for at in (closed, killed)]
         await journal.close()
         return files
 
