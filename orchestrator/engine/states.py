@@ -587,12 +587,13 @@ def record_to_json(record: Record) -> dict[str, Any]:
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
+    start, end = data["window"]
     return Record(
         key=data["key"],
         coordinates=data["coordinates"],
         path=data["path"],
         impersonate=data["impersonate"],
-        window=(data["window"][0], data["window"][1]),
+        window=(start, end),
         parts=tuple(_part_from_json(part) for part in data["parts"]),
     )
 

@@ -10,8 +10,16 @@ import l2
 import pytest
 from l2_faults import CONNECT, WIRE
 from l2_hosts import API, FILES, RANGES
+from l2_mutants import MUTANTS, first_catch
+from l2_mutants import SEEDS as MUTANT_SEEDS
 
 SEEDS = 400
+QUICK = (
+    "a body without an end is taken",
+    "every break was never sent",
+    "a partial file is kept",
+    "an answer about another report",
+)
 BATCH = 50
 LONG = int(os.environ.get("SIM_L2_SEEDS_LONG", "20000"))
 
@@ -67,3 +75,16 @@ def test_the_same_seed_is_the_same_run_in_every_process():
     }
     assert len(traces) == 1
     assert traces != {""}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_planted_bugs_of_the_wire_still_fit_the_code(mutant):
+    assert mutant.code()
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(one, id=one.name, marks=() if one.name in QUICK else pytest.mark.long) for one in MUTANTS],
+)
+def test_a_planted_bug_of_the_wire_is_caught(mutant):
+    assert first_catch(mutant, range(1, MUTANT_SEEDS)) is not None
