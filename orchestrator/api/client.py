@@ -2,7 +2,7 @@
 
 Nothing here retries, waits or follows a redirect, and nothing raises for what the network or the service does: every
 outcome is one of the answers of `engine.ports`. Requests are counted where their headers are handed to the
-connection, for aiohttp repeats a GET by itself when a kept-alive connection turns out to be dead.
+connection, for aiohttp repeats a GET by itself when the host closes the connection without an answer.
 """
 
 from __future__ import annotations

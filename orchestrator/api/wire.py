@@ -75,7 +75,7 @@ def status_answer(
     """What an answer to a GET means. A 410 says what a 404 says: the report is gone.
 
     `report_id` is the one that was asked for. An answer about another one (a server or a proxy that mixes up what it
-    sends over a kept-alive connection) would bring another export's file under this one's name.
+    sends) would bring another export's file under this one's name.
     """
     if status in (404, 410):
         return NotFound()
