@@ -83,7 +83,7 @@ class Mover:
             if self._ends():
                 return lost
             # What lies there and is nobody's is an orphan of a crash: it would be in the way of every later run.
-            replaces = target == item.path and (item.supersedes is not None or target not in held)
+            replaces = target not in held or (target == item.path and item.supersedes is not None)
             await self._storage.move(source, target, replace=replaces)
             await self._moved(item, target)
             held.discard(source)
