@@ -29,8 +29,8 @@ demo: $(READY) ## A whole backfill against a simulated service; no account neede
 test: $(READY) ## All tests that a pull request needs (a few minutes on two cores)
 	@$(BIN)/pytest -n 2 -m "not long"
 
-test-long: $(READY) ## The same with large figures: all zones and months, 1 GB files
-	@$(BIN)/pytest -n 2 --timeout 1800
+test-long: $(READY) ## The same with large figures: all zones and months, 1 GB files, much fuzzing
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/pytest -n 2 --timeout 1800
 
 check: $(READY) ## Linters, formatting and types
 	@$(BIN)/ruff check .

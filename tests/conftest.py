@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import aiohttp
 import aioresponses.core
+import fuzzing
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
@@ -35,3 +36,13 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
         patch.setattr(aioresponses.core, "stream_reader_factory", _reader)
         yield
         patch.undo()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-k` is looked at
+def pytest_collection_modifyitems(items):
+    """Every property of hypothesis can be picked by `-k fuzz`, and takes the time that its number of examples needs."""
+    for item in items:
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            item.extra_keyword_matches.add("fuzz")
+            if fuzzing.LARGE:
+                item.add_marker(pytest.mark.timeout(0))

@@ -6,7 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from l2 import API, BLACK_HOLE, FILES, INNER
 from l2_faults import head
@@ -183,7 +183,6 @@ _url_pieces = st.sampled_from((
 ))  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(_url_pieces, max_size=10).map("".join), st.text(max_size=30).map("https://files.test/".__add__)))  # fmt: skip
 @example("https://files.test:80\n/")
 @example("https://[::ffff:169.254.169.254]/x")
@@ -195,7 +194,6 @@ def test_whatever_the_service_gives_as_a_url_only_declared_errors_come_out(url):
     assert stage.api.heard == b"", "the API's host is not asked for files unless the URL names it"
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.one_of(st.binary(max_size=60), st.lists(_url_pieces, max_size=10).map(lambda pieces: "".join(pieces).encode()))
 )
@@ -211,7 +209,6 @@ def test_wherever_a_redirect_leads_only_declared_errors_come_out(target):
     assert b"Authorization" not in stage.host.heard
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from((b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 429 x\r\nRetry-After: ")))  # fmt: skip
 def test_whatever_bytes_answer_only_declared_answers_come_out(data, before):
     stage = Stage(Data(before + data), End(reset=False))

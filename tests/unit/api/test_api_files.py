@@ -8,7 +8,8 @@ import traceback
 
 import pytest
 from api_servers import CLOCK, RawServer, Resolver, answer, make_authority, reset
-from hypothesis import HealthCheck, given, settings
+from fuzzing import costly
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.api.files import FileHost
@@ -88,7 +89,7 @@ async def test_no_password_of_netrc_is_sent(tmp_path, monkeypatch):
 _queries = st.text(string.ascii_letters + string.digits + "%=&+~-_.!*'();:@,/?$[]{}|\\^`<>\"", min_size=1, max_size=60)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@costly
 @given(st.lists(_queries, min_size=1, max_size=20))
 def test_every_query_arrives_as_it_was_given(queries):
     async def check():

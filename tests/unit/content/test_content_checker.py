@@ -7,7 +7,7 @@ import json
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content.checker import Checker, digest_file
@@ -48,7 +48,6 @@ def test_json_is_passed_on_counted_and_hashed(content_type):
 
 
 @given(size=st.integers(1, 400))
-@settings(deadline=None)
 def test_what_is_stored_and_hashed_is_the_decoded_file(size):
     raw = gzip.compress(ROWS)
     assert check(raw, encoding="gzip", size=size) == (ROWS, digest(ROWS, 30))

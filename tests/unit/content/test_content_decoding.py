@@ -6,7 +6,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content.decoding import PIECE, Decoder
@@ -27,7 +27,6 @@ def refusal(raw: bytes, encoding: str | None = "gzip", *, size: int = 10**9) -> 
 
 
 @given(members=st.lists(st.binary(max_size=300), min_size=1, max_size=4), size=st.integers(1, 50))
-@settings(deadline=None)
 def test_members_are_decoded_however_they_are_cut(members, size):
     raw = b"".join(gzip.compress(member) for member in members)
     assert decode(raw, size=size) == b"".join(members)

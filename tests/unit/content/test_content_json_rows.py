@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content import json_rows
@@ -116,7 +116,6 @@ def bodies(draw):
 
 @pytest.mark.parametrize("name", MODES)
 @given(body=bodies(), sizes=fragments)
-@settings(deadline=None)
 def test_every_array_of_objects_is_taken_and_counted_however_it_is_cut(name, body, sizes):
     data, rows = body
     assert oracle(data) == rows
@@ -127,7 +126,6 @@ def test_every_array_of_objects_is_taken_and_counted_however_it_is_cut(name, bod
 
 @pytest.mark.parametrize("name", MODES)
 @given(body=bodies(), seed=st.randoms(use_true_random=False), sizes=fragments)
-@settings(max_examples=200, deadline=None)
 def test_a_mutated_body_is_judged_as_json_loads_judges_it(name, body, seed, sizes):
     data = mutated(body[0], seed)
     with mode(name):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content.sniff import excerpt, mistaken
@@ -23,7 +23,6 @@ def test_an_excerpt_is_short_harmless_and_keeps_signatures_back(text, shown):
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_an_excerpt_never_holds_what_a_terminal_obeys(text):
     shown = excerpt(text)
     assert len(shown) <= 60
@@ -31,7 +30,6 @@ def test_an_excerpt_never_holds_what_a_terminal_obeys(text):
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_whatever_the_head_is_the_message_can_be_printed(head):
     assert mistaken(head, "a JSON array of rows").message.isprintable()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content.workbook import check_workbook
@@ -102,7 +102,6 @@ def test_a_bomb_is_refused_before_it_is_unpacked():
 
 
 @given(at=st.integers(4, len(WHOLE) - 1), byte=st.integers(0, 255), cut=st.integers(0, 40))
-@settings(max_examples=300, deadline=None)
 def test_whatever_is_damaged_only_a_content_error_comes_out(tmp_path_factory, at, byte, cut):
     path = tmp_path_factory.getbasetemp() / "damaged.xlsx"
     path.write_bytes(WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 + cut :])

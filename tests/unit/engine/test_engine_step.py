@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from fakes import START, make_export, make_policy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.content.digest import Digest
@@ -345,7 +345,6 @@ creations = st.sampled_from(["accepted", Throttled(1, "429"), Invalid("x"), Brok
 fetches = st.sampled_from(["whole", UrlDied(403), "broken", "wrong"])
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_whatever_is_answered_the_journal_folds_to_the_same_record(data):
     story = Story(make_policy(stuck_after=500.0), chance=lambda: 0.5)

@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.job.misfit import Misfit, Misfits
@@ -227,7 +227,6 @@ def ranges(draw):
 
 
 @given(ranges(), st.sampled_from(sorted(zone_names())))
-@settings(deadline=None)
 def test_windows_tile_and_labels_round_trip(one, name):
     every, first, last = one
     tz = zone(name)

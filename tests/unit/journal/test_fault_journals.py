@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import costly, json_values
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine import manifest as manifests
@@ -93,7 +94,7 @@ def opened(files):
         return records, rebuilt
 
 
-@settings(max_examples=60, deadline=None)
+@costly
 @given(data=st.data())
 def test_a_journal_cut_anywhere_opens_with_what_is_whole_or_is_moved_aside(journals, data):
     files = dict(data.draw(st.sampled_from(journals)))
@@ -107,7 +108,7 @@ def test_a_journal_cut_anywhere_opens_with_what_is_whole_or_is_moved_aside(journ
             assert list(records) == KEYS[: len(records)]
 
 
-@settings(max_examples=60, deadline=None)
+@costly
 @given(data=st.data())
 def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journals, data):
     files = dict(data.draw(st.sampled_from(journals)))
@@ -121,7 +122,7 @@ def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journa
     assert records is None or set(records) <= set(KEYS)
 
 
-@settings(max_examples=40, deadline=None)
+@costly
 @given(version=st.one_of(st.integers(-5, 99).map(str), st.text(max_size=20), st.integers(10**15, 10**20).map(str)))
 def test_a_journal_of_any_version_is_opened_refused_or_moved_aside(journals, version):
     files = dict(journals[0])
@@ -135,15 +136,8 @@ def test_a_journal_of_any_version_is_opened_refused_or_moved_aside(journals, ver
     assert records is None or rebuilt or version == "1"
 
 
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(nth=st.integers(0, 30), value=_json)
+@costly
+@given(nth=st.integers(0, 30), value=json_values)
 def test_a_record_with_anything_in_the_place_of_something_is_no_record_or_one(journals, nth, value):
     records, _ = opened(journals[0])
     text = json.loads(record_text(records["k0"]))
@@ -176,13 +170,13 @@ ENTRY = {
 }  # fmt: skip
 
 
-@given(st.one_of(st.binary(max_size=200), _json.map(lambda value: json.dumps(value).encode()), st.fixed_dictionaries({"schema": _json, "job": _json, "exports": _json}).map(lambda value: json.dumps(value).encode())))  # fmt: skip
+@given(st.one_of(st.binary(max_size=200), json_values.map(lambda value: json.dumps(value).encode()), st.fixed_dictionaries({"schema": json_values, "job": json_values, "exports": json_values}).map(lambda value: json.dumps(value).encode())))  # fmt: skip
 def test_whatever_lies_in_the_manifests_place_only_a_declared_error_comes_out(data):
     with contextlib.suppress(StorageError):
         assert isinstance(decode(data), Manifest)
 
 
-@given(st.sampled_from(sorted(ENTRY)), _json, st.booleans())
+@given(st.sampled_from(sorted(ENTRY)), json_values, st.booleans())
 def test_an_entry_with_anything_in_the_place_of_something_is_told_or_taken(place, value, remove):
     entry = {**ENTRY, place: value}
     if remove:
