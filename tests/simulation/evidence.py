@@ -65,6 +65,8 @@ class Call:
     """Report ids that the journal knew for this key and had not given up."""
     token: int = 0
     """The generation of the token that it carried."""
+    sent: int = 1
+    """Requests that really went out for it: none if no connection opened, two if the library repeats one by itself."""
 
     @property
     def ambiguous(self) -> bool:
@@ -169,6 +171,10 @@ class Evidence:
     """Key → what is wrong with it for good."""
     manifest: Mapping[str, Any] | None = None
     manifest_at_ends: list[tuple[int, Mapping[str, Any] | None]] = field(default_factory=list)
+    heard: dict[str, bytearray] = field(default_factory=dict)
+    """Host → every byte that it was sent; `api` is the service's own. Empty where nothing goes over a wire."""
+    strayed: list[str] = field(default_factory=list)
+    """Addresses that somebody wanted to connect to and nobody may."""
     texts: list[str] = field(default_factory=list)
     """Everything that people or files may show."""
     faultless: bool = False

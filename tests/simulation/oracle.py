@@ -292,8 +292,9 @@ def reports_tell_the_truth(e: Evidence) -> Iterator[str]:
         if p.report["api"]["possible_duplicates"] != counted:
             yield f"process {p.n} reports {p.report['api']['possible_duplicates']} possible duplicates, the journal has {counted}"
         mine = [x for x in e.calls if x.process == p.n]
-        if p.report["api"]["posts"] != sum(x.kind == "POST" for x in mine):
-            yield f"process {p.n} reports {p.report['api']['posts']} POSTs"
+        for kind, told in (("POST", p.report["api"]["posts"]), ("GET", p.report["api"]["polls"])):
+            if told != (sent := sum(x.sent for x in mine if x.kind == kind)):
+                yield f"process {p.n} reports {told} {kind}s, and {sent} went out"
 
 
 @rule
@@ -721,6 +722,17 @@ def secrets_stay_secret(e: Evidence) -> Iterator[str]:
     for p in e.processes:
         if p.error is not None and any(secret in repr(p.error) for secret in SECRETS):
             yield f"a secret in the error of process {p.n}"
+
+
+@rule
+def secrets_stay_at_their_hosts(e: Evidence) -> Iterator[str]:
+    """The token reaches only the API's host, a signature only file hosts, and nobody else hears anything."""
+    token, signature = (secret.encode() for secret in SECRETS)
+    for host, heard in e.heard.items():
+        if (signature if host == "api" else token) in heard:
+            yield f"the {'signature of a file' if host == 'api' else 'token'} was sent to the {host} host"
+    for address in e.strayed:
+        yield f"somebody knocked at {address}"
 
 
 @rule

@@ -53,6 +53,24 @@ class Reply:
     """What its Retry-After asks for, in truth."""
 
 
+@dataclass
+class FileReply:
+    """What the file host answers, before anything on the way has its turn."""
+
+    status: int
+    """0: the connection never opens."""
+    outcome: str
+    """What a download that ends with it comes to: `refused`, `broken`, `corrupt`; `let go` if it may become whole."""
+    data: bytes = b""
+    """The body of a 200, encoded; all of it, wherever a range begins."""
+    encoding: str | None = None
+    etag: str | None = None
+    cut: int | None = None
+    """Bytes after which the body ends too early."""
+    slow: bool = False
+    wait: float | None = None
+
+
 class Service:
     def __init__(self, world: World, chance: random.Random) -> None:
         self.world = world
@@ -189,6 +207,39 @@ class Service:
         signature = f"{SIGNATURE}{len(self.signed)}"
         self.signed[signature] = made.id, self.world.now + life
         return f"https://files.test/RF_{made.id}?Expires=1&Signature={signature}&Key-Pair-Id=K"
+
+    # ---------------------------------------------------------------------------------------------------------- file
+
+    def file(self, made: Made, dies_at: float) -> FileReply:
+        """What the file host has to say to a signed URL that dies at that time."""
+        weather, chance, now = self.world.weather, self.chance, self.world.now
+        if self.is_down("files"):
+            return FileReply(502 if chance.random() < 0.5 else 0, "broken")
+        if now >= dies_at or now >= made.gone_at or weather.strikes("file 403"):
+            return FileReply(chance.choice((403, 404, 410)), "refused")
+        kind = weather.one_of({name: "" for name in FILES if name not in ("url short", "file 403") and name in weather})
+        if made.id in self.cut and "file changed" in weather and not weather.calm and chance.random() < 0.4:
+            kind = "file changed"  # where it hurts: there is something to go on from
+            weather.hit(kind)
+        self.cut.discard(made.id)
+        if kind in ("file refused", "file 5xx"):
+            return FileReply(0 if kind == "file refused" else 500, "broken")
+        if kind == "file 503 with time":
+            return FileReply(503, "broken", wait=float(chance.randint(1, 60)))
+        if kind == "file changed":
+            rows = [{"row": n, "report": made.id, "again": len(made.versions)} for n in range(chance.randint(0, 30))]
+            made.versions.append(json.dumps(rows).encode())
+        data, outcome = made.versions[-1], "let go"
+        if made.corrupt or kind == "file corrupt":
+            data, outcome = chance.choice((HTML, data[: len(data) // 2], b"", b'{"message": "not found"}')), "corrupt"
+        encoding = None
+        if "gzip" in weather:
+            data, encoding = gzip.compress(data, mtime=0), "gzip"
+        etag = None if "no etag" in weather else f'"{made.id}-{len(made.versions)}-{len(data)}-{encoding}"'
+        cut = chance.randint(0, len(data)) if kind == "file cut" else None
+        if cut is not None:
+            self.cut.add(made.id)
+        return FileReply(200, outcome, data, encoding, etag, cut, slow=kind == "file slow")
 
     # ---------------------------------------------------------------------------------------------------- both calls
 
@@ -349,53 +400,23 @@ class SimFiles:
                 world.note(f"download {report_id}: {download.outcome}")
 
     def _answer(self, download: Download, dies_at: float, offset: int, validator: str | None) -> Body:
-        world, service, weather = self.world, self.world.service, self.world.weather
-        chance, now = service.chance, world.now
-        made = world.evidence.reports[download.report_id]
-        if service.is_down("files"):
-            download.outcome = "broken"
-            if chance.random() < 0.5:
-                raise FileBroken("the file host answered 502", reached=True)
+        service = self.world.service
+        reply = service.file(self.world.evidence.reports[download.report_id], dies_at)
+        download.outcome = reply.outcome
+        if reply.status == 0:
             raise FileBroken("the connection was refused")
-        if now >= dies_at or now >= made.gone_at or weather.strikes("file 403"):
-            download.outcome = "refused"
-            raise FileRefused(chance.choice((403, 404, 410)))
-        kind = weather.one_of({name: "" for name in FILES if name not in ("url short", "file 403") and name in weather})
-        if made.id in service.cut and "file changed" in weather and not weather.calm and chance.random() < 0.4:
-            kind = "file changed"  # where it hurts: there is something to go on from
-            weather.hit(kind)
-        service.cut.discard(made.id)
-        if kind == "file refused":
-            download.outcome = "broken"
-            raise FileBroken("the connection was refused")
-        if kind == "file 5xx":
-            download.outcome = "broken"
-            raise FileBroken("the file host answered 500", reached=True)
-        if kind == "file 503 with time":
-            download.outcome = "broken"
-            wait = float(chance.randint(1, 60))
-            world.gate(wait, "files")
-            raise FileBroken("the file host answered 503", wait=wait, reached=True)
-        if kind == "file changed":
-            rows = [{"row": n, "report": made.id, "again": len(made.versions)} for n in range(chance.randint(0, 30))]
-            made.versions.append(json.dumps(rows).encode())
-        data = made.versions[-1]
-        if made.corrupt or kind == "file corrupt":
-            download.outcome = "corrupt"
-            data = chance.choice((HTML, data[: len(data) // 2], b"", b'{"message": "not found"}'))
-        encoding = None
-        if "gzip" in weather:
-            data, encoding = gzip.compress(data, mtime=0), "gzip"
-        etag = None if "no etag" in weather else f'"{made.id}-{len(made.versions)}-{len(data)}-{encoding}"'
+        if reply.wait is not None:
+            self.world.gate(reply.wait, "files")
+        if reply.outcome == "refused":
+            raise FileRefused(reply.status)
+        if reply.outcome == "broken":
+            raise FileBroken(f"the file host answered {reply.status}", wait=reply.wait, reached=True)
+        data, etag = reply.data, reply.etag
         start = offset if validator is not None and validator == etag and 0 < offset < len(data) else 0
-        cut = chance.randint(0, len(data)) if kind == "file cut" else None
-        if cut is not None:
-            service.cut.add(made.id)
-        pause = chance.uniform(10, 60) if kind == "file slow" else service.latency() / 4
-        if download.outcome != "corrupt":
-            download.outcome = "let go"
-        length = len(data) - start if chance.random() < 0.7 else None
-        return Body(start, length, encoding, "application/json", etag, self._blocks(download, data[start:], cut, pause))
+        pause = service.chance.uniform(10, 60) if reply.slow else service.latency() / 4
+        length = len(data) - start if service.chance.random() < 0.7 else None
+        blocks = self._blocks(download, data[start:], reply.cut, pause)
+        return Body(start, length, reply.encoding, "application/json", etag, blocks)
 
     async def _blocks(self, download: Download, data: bytes, cut: int | None, pause: float) -> AsyncIterator[bytes]:
         size = max(1, len(data) // 3 + 1)

@@ -25,7 +25,7 @@ BROKEN = ("bug", "spinning", "deadlock")
 """Ways to end after which there is no story to tell on."""
 
 
-def play(seed: int) -> World:
+def play(seed: int, make: type[World] = World) -> World:
     """The world of `seed` when everything has happened in it."""
     loop.install()
     collecting = gc.isenabled()
@@ -36,7 +36,7 @@ def play(seed: int) -> World:
             warnings.filterwarnings(
                 "ignore", "coroutine .* was never awaited", RuntimeWarning
             )  # nor begun, when death came
-            world = World(seed)
+            world = make(seed)
             _play(world, random.Random(f"story {seed}"))
         return world
     finally:

@@ -7,7 +7,8 @@ import copy
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from orchestrator.cli import wiring
 from orchestrator.cli.session import Session
 from orchestrator.engine import plan
 from orchestrator.engine.policy import Limits, Policy, Polling, Retry
-from orchestrator.engine.ports import Accepted, Snapshot
+from orchestrator.engine.ports import Accepted, ExportApi, Files, Snapshot
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.states import FINAL, Event, Record, State
 from orchestrator.errors import OrchestratorError, StorageError
@@ -97,7 +98,6 @@ class World:
         self.era = 0
         self.dead = True
         self.process: Process | None = None
-        self.api: SimApi | None = None
         self.loop: SimLoop | None = None
         self.under_way: dict[int, tuple[Call, Mapping[str, Any]]] = {}
         self.story: list[tuple[float, str]] = []
@@ -317,7 +317,7 @@ class World:
         evidence.processes.append(process)
         self.process, self._death, self._times, self.dead = process, death, 0, False
         self.killed_at = ""
-        self.loop = loop = SimLoop(f"loop {self.seed} {number}", self._now, self._io)
+        self.loop = loop = self.new_loop(f"loop {self.seed} {number}")
         sim = disks.SimOs(self.disk, self.before_disk, self.placed)
         tokens = random.Random(f"names {self.seed} {number}")
         disks.install(sim, loop, lambda n: f"{tokens.getrandbits(8 * n):0{2 * n}x}")
@@ -339,7 +339,7 @@ class World:
         process.steps = loop.steps
         self._now = process.ended_at = loop.time()
         loop.bury()
-        self.loop, self.api = None, None
+        self.loop = None
         self._arrive_late()
         if process.how == "power cut":
             self.disk.power_cut(self.disk_chance)
@@ -348,6 +348,14 @@ class World:
         self._take_stock(process)
         self.process = None
         return process
+
+    def new_loop(self, seed: str) -> SimLoop:
+        return SimLoop(seed, self._now, self._io)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[tuple[ExportApi, Files]]:
+        """What a process reaches the service and the file host by."""
+        yield SimApi(self), SimFiles(self)
 
     def _is_clean(self, exports: list[Export]) -> bool:
         files = self.disk.files()
@@ -387,21 +395,22 @@ class World:
         )
         journal = SimJournal(self)
         snapshot = await journal.open()
-        async with LocalStorage(disks.SimPath("root"), disks.SimPath("state")) as storage:  # type: ignore[arg-type]  # stands in for a Path
+        async with (
+            LocalStorage(disks.SimPath("root"), disks.SimPath("state")) as storage,  # type: ignore[arg-type]  # stands in for a Path
+            self.connected() as (api, files),
+        ):
             recall = Session._recall
             memory = await recall(SimpleNamespace(_task=task), journal, snapshot, storage, adopt=False)  # type: ignore[arg-type]  # as above
             items = await wiring.make_plan(task, memory.records, storage, clock.now())  # type: ignore[arg-type]  # as above
-            self.api = SimApi(self)
-            observer = Told(self)
             runner = Runner(
-                api=self.api,
-                files=SimFiles(self),
+                api=api,
+                files=files,
                 storage=storage,
                 contents=wiring.Contents(),
                 journal=journal,
                 account=JournalAccount(journal, clock),
                 clock=clock,
-                observer=observer,
+                observer=Told(self),
                 policy=self.policy,
                 random=random.Random(f"engine {self.seed} {process.n}"),
             )
