@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import yaml
 from orchestrator.errors import JobError, Problem
 
 Path_ = tuple[str | int, ...]
+MAX_DEPTH = 50
 
 
 class _Loader(yaml.CSafeLoader):
@@ -46,7 +48,7 @@ class Document(NamedTuple):
 
 
 def read_document(path: Path) -> Document:
-    """Read a YAML file. Raises JobError: not readable, not YAML, a key twice, or an alias (`*name`)."""
+    """Read a YAML file. Raises JobError: not readable, not YAML, a key twice, an alias (`*name`) or a tag."""
     name = str(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -61,18 +63,13 @@ def read_document(path: Path) -> Document:
 def parse_document(text: str, name: str) -> Document:
     """As read_document, of a text that is at hand. `name` is what errors call it."""
     places: dict[Path_, tuple[int, int]] = {}
-    seen: set[int] = set()
     problems: list[Problem] = []
 
-    def complain(node: yaml.Node, message: str) -> None:
-        line, column = _place(node)
+    def complain(at: yaml.Node | yaml.Event, message: str) -> None:
+        line, column = _place(at)
         problems.append(Problem(message, code="scenario.invalid", file=name, line=line, column=column))
 
     def walk(node: yaml.Node, path: Path_) -> None:
-        if id(node) in seen:
-            complain(node, "an alias (*name) is not allowed here: write the value out")
-            return
-        seen.add(id(node))
         places.setdefault(path, _place(node))
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
@@ -87,7 +84,8 @@ def parse_document(text: str, name: str) -> Document:
 
     loader = _Loader(text)
     try:
-        root = loader.get_single_node()
+        _refuse_what_is_too_much(text, complain)
+        root = None if problems else loader.get_single_node()
         if root is not None:
             walk(root, ())
         if problems:
@@ -101,13 +99,32 @@ def parse_document(text: str, name: str) -> Document:
             f"not YAML: {error.problem}", code="scenario.invalid", file=name, line=place[0], column=place[1]
         )
         raise JobError(problem) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise JobError(Problem(f"not YAML: {reason}", code="scenario.invalid", file=name)) from None
     finally:
         loader.dispose()
     return Document(name, value, places)
 
 
-def _place(node: yaml.Node) -> tuple[int, int]:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _refuse_what_is_too_much(text: str, complain: Callable[[yaml.Event, str], None]) -> None:
+    """Tags and aliases, and nesting so deep that it would overrun the stack of libyaml's composer."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            complain(event, f"this is nested more than {MAX_DEPTH} deep")
+            return
+        if isinstance(event, yaml.AliasEvent):
+            complain(event, "an alias (*name) is not allowed here: write the value out")
+        elif getattr(event, "tag", None) not in (None, "!"):
+            complain(event, "a tag (!name) is not allowed here: write the value alone")
+
+
+def _place(at: yaml.Node | yaml.Event) -> tuple[int, int]:
+    mark = at.start_mark
+    assert mark is not None, "libyaml marks everything"
+    return mark.line + 1, mark.column + 1

@@ -16,7 +16,7 @@ from orchestrator.simulator.chance import chance
 from orchestrator.simulator.question import Question
 
 Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]  # no clock and no date overflows within thirty years
 On = Literal["create", "get", "download"]
 
 

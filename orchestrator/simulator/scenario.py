@@ -30,7 +30,7 @@ from orchestrator.simulator.rules import Count, Fault, Match, Seconds
 # The longest row without its padding; tests hold it.
 SHORTEST_ROW = 600
 _NORMAL = statistics.NormalDist()
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
 
 
 class _Model(BaseModel):
@@ -45,7 +45,7 @@ class Spread(_Model):
     min: Seconds = 0
     max: Seconds = 0
     median: Seconds | None = None
-    sigma: Seconds = 0
+    sigma: Annotated[float, Field(ge=0, le=10)] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -72,7 +72,7 @@ class RowCount(_Model):
 
     min: Annotated[int, Field(ge=0)] = 0
     max: Annotated[int, Field(ge=0)] = 0
-    per_day: Annotated[float, Field(ge=0)] | None = None
+    per_day: Annotated[float, Field(ge=0, le=1e9)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -114,7 +114,7 @@ class Outage(_Model):
     """
 
     at: Seconds = 0
-    for_: Annotated[float, Field(gt=0, alias="for")]
+    for_: Annotated[float, Field(gt=0, le=1e9, alias="for")]
     mode: Annotated[Literal["refuse", "503", "500", "hang", "reset"], BeforeValidator(_as_text)] = "refuse"
     on: Literal["api", "files", "both"] = "both"
 
