@@ -1,8 +1,8 @@
 """The service's two calls: one attempt each, over the session that knows the token.
 
 Nothing here retries, waits or follows a redirect, and nothing raises for what the network or the service does: every
-outcome is one of the answers of `engine.ports`. Requests are counted where their headers are handed to the
-connection, for aiohttp repeats a GET by itself when the host closes the connection without an answer.
+outcome is one of the answers of `engine.ports`. Requests are counted where their headers are handed to the connection:
+what never came so far was not sent.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from orchestrator.api.network import (
     Network,
     Proxies,
     is_untrusted,
+    once,
     tls_context,
     what_broke,
 )
@@ -193,6 +194,7 @@ class LoopClient:
             timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(CONNECT, timeout)),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
             trace_configs=[self._wiretap()],
+            middlewares=(once,),
         )
 
     def _wiretap(self) -> aiohttp.TraceConfig:

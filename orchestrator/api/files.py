@@ -30,6 +30,7 @@ from orchestrator.api.network import (
     Network,
     Proxies,
     is_untrusted,
+    once,
     tls_context,
     what_broke,
 )
@@ -210,6 +211,7 @@ class FileHost:
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             auto_decompress=False,
             read_bufsize=READ_BUFFER,
+            middlewares=(once,),
         )
 
 

@@ -33,6 +33,27 @@ two reads (a bad chunk does that)."""
 USER_AGENT = f"orchestrator/{__version__}"
 
 
+class NoAnswerError(aiohttp.ClientError):
+    """Stands for an error of a connection that ended without an answer, where aiohttp must not see which one it was."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        self.error = error
+
+
+async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A middleware for sessions: nothing is sent twice.
+
+    aiohttp sends a GET again by itself when the connection ends without an answer. That would go out beside the pace, and
+    past a gate that was closed meanwhile.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise NoAnswerError(error) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """The job's `network` section. `timeout` is in seconds; `proxy` is `env`, `none` or a URL."""
@@ -149,6 +170,8 @@ def is_untrusted(error: BaseException) -> bool:
 
 def what_broke(error: BaseException, host: str) -> str:
     """One line on why an exchange with `host` failed, without URLs, headers or anything else that may be secret."""
+    if isinstance(error, NoAnswerError):
+        return what_broke(error.error, host)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status} instead of connecting to {host}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):

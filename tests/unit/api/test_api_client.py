@@ -139,18 +139,6 @@ async def test_redirects_are_not_followed(status):
         assert other.connections == 0
 
 
-async def test_a_get_that_aiohttp_repeats_by_itself_is_counted():
-    async def hang_up(head, reader, writer):
-        writer.transport.abort()
-
-    alive = answer(200, b'{"status": "Processing"}')
-    async with RawServer(alive, hang_up, alive, keep_alive=True) as server, client(server.url) as api:
-        assert await api.get("1", None) == Status("Processing")
-        assert await api.get("1", None) == Status("Processing")
-        assert len(server.heads) == 3
-        assert api.gets_sent == 3
-
-
 async def test_a_post_never_meets_a_connection_that_the_host_is_closing():
     async with RawServer(CREATED) as server, client(server.url) as api:  # closes each one without saying so
         for _ in range(20):
