@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import io
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from orchestrator.errors import JobError, Problem
 from orchestrator.job.misfit import Misfit, Misfits, did_you_mean
 from orchestrator.job.periods import FIRST_DAY, LAST_DAY, Every, meant, span
 
@@ -59,19 +61,32 @@ class Range:
 
 @functools.cache
 def zone_names() -> frozenset[str]:
-    """The IANA zones that the installed `tzdata` knows."""
-    return frozenset(importlib.resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
+    """The IANA zones that the installed `tzdata` knows. Raises `JobError` if it is not installed."""
+    return frozenset(_zone_data("zones").decode().split())
 
 
 @functools.cache
 def zone(name: str) -> ZoneInfo:
-    """The zone of that IANA name. Raises `Misfit` if there is none."""
+    """The zone of that IANA name. Raises `Misfit` if there is none, `JobError` if `tzdata` is not (wholly) installed."""
     if name not in zone_names():
         raise Misfit(
             "an IANA time zone such as Europe/Ljubljana or UTC is due here", hint=did_you_mean(name, zone_names())
         )
-    with importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
-        return ZoneInfo.from_file(data, key=name)
+    return ZoneInfo.from_file(io.BytesIO(_zone_data("zoneinfo", *name.split("/"))), key=name)
+
+
+def _zone_data(*path: str) -> bytes:
+    try:
+        return importlib.resources.files("tzdata").joinpath(*path).read_bytes()
+    except (ImportError, OSError):
+        # Never the machine's own zones instead: the same job could mean something else there.
+        raise JobError(
+            Problem(
+                "the time zones are missing: the Python package tzdata is not, or not wholly, installed",
+                code="zones.missing",
+                hint="install it beside orchestrator: pip install --force-reinstall tzdata",
+            )
+        ) from None
 
 
 def midnight(day: date, tz: ZoneInfo) -> int:

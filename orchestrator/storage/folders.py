@@ -34,8 +34,10 @@ def place(tmp: int, temp: str, root: int, path: str) -> None:
         found = _look(parent, name)
         if found is not None:
             _refuse_other(found, path)
-        if _look(tmp, temp) is None:
+        made = _look(tmp, temp)
+        if made is None:
             raise missing(f"{path}: its temporary file {temp}")
+        _refuse_other(made, temp)
         # Should a link have come in between, the rename replaces the link itself.
         os.rename(temp, name, src_dir_fd=tmp, dst_dir_fd=parent)
         sync_folder(parent)
@@ -44,8 +46,10 @@ def place(tmp: int, temp: str, root: int, path: str) -> None:
 def secure(root: int, path: str) -> None:
     *folders, name = segments(path)
     with refusing(path), _folder(root, folders, make=True) as parent:
-        if _look(parent, name) is None:
+        found = _look(parent, name)
+        if found is None:
             raise missing(path)
+        _refuse_other(found, path)
         sync_folder(parent)
 
 

@@ -204,9 +204,7 @@ def test_last_steps_over_a_day_that_never_was():
     assert labels("day", count=2, now=now, tz=zone("Pacific/Apia")) == ["2011-12-29", "2011-12-31"]
 
 
-def test_zones_come_from_the_package_and_unknown_ones_have_a_hint(monkeypatch):
-    monkeypatch.setenv("PYTHONTZPATH", "")
-    assert zone("Europe/Ljubljana").key == "Europe/Ljubljana"
+def test_an_unknown_zone_has_a_hint():
     with pytest.raises(Misfit) as caught:
         zone("europe/lubljana")
     assert caught.value.hint == "did you mean `Europe/Ljubljana`?"
@@ -243,35 +241,6 @@ def test_windows_tile_and_labels_round_trip(one, name):
         assert every.end(w.label) == named.first
         assert every.last_day(named.first) == named.last
         assert window(every, w.label, tz) == w
-
-
-def sweep(names, kind, first, last):
-    every = Every(kind)
-    for name in names:
-        tz = zone(name)
-        day, start = first, midnight(first, tz)
-        while day < last:
-            day = every.following(day)
-            end = midnight(day, tz)
-            assert start < end or (kind == "day" and start == end), (name, day)
-            local = datetime.fromtimestamp(end, tz).date()
-            before = datetime.fromtimestamp(end - 1, tz).date()
-            assert local >= day > before or start == end, (name, day, local, before)
-            start = end
-
-
-def test_every_zone_tiles_in_odd_years():
-    for year in (1993, 2011, 2014):
-        sweep(sorted(zone_names()), "month", date(year, 1, 1), date(year + 1, 1, 1))
-    odd = ["Africa/Cairo", "America/Havana", "Pacific/Apia", "Pacific/Kwajalein", "America/Asuncion", "Asia/Beirut"]
-    sweep(odd, "day", date(1990, 1, 1), date(2027, 1, 1))
-
-
-@pytest.mark.long
-@pytest.mark.timeout(900)
-def test_every_zone_tiles_over_456_months_and_all_days():
-    sweep(sorted(zone_names()), "month", date(2000, 1, 1), date(2038, 1, 1))
-    sweep(sorted(zone_names()), "day", date(2000, 1, 1), date(2038, 1, 1))
 
 
 def test_ten_thousand_days():

@@ -1,7 +1,6 @@
 """What is true of real files only: permissions, links, cancellation, other file systems."""
 
 import asyncio
-import contextlib
 import errno
 import os
 import stat
@@ -109,35 +108,6 @@ async def test_the_output_folder_may_be_a_link_but_nothing_below_it(tmp_path, st
         assert await storage.inspect("file", lambda file: file.read()) is None
         assert await storage.read_manifest() is None
     assert {entry.name: entry.read_bytes() for entry in outside.iterdir()} == {"f": b"theirs"}
-
-
-@pytest.mark.parametrize(
-    "moment", [(call, n) for call in ("open", "mkdir", "stat", "rename", "fsync") for n in range(4)]
-)
-async def test_a_link_swapped_in_at_any_moment_leads_nowhere(storage, tmp_path, out, monkeypatch, moment):
-    """Just before the n-th call of one kind, somebody puts a link to their folder in the place of ours."""
-    call, n = moment
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    temp = await written(storage)
-    (out / "a" / "b").mkdir(parents=True)
-    real = getattr(os, call)
-    calls = []
-
-    def swapping(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == n + 1:
-            with monkeypatch.context() as honest:
-                honest.setattr(os, call, real)
-                (out / "a").rename(out / "moved-away")
-                (out / "a").symlink_to(outside)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(folders.os, call, swapping)
-    with contextlib.suppress(StorageError):  # or it went where the folder is now
-        await storage.place(temp, "a/b/c/f")
-    monkeypatch.undo()
-    assert list(outside.iterdir()) == []
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
