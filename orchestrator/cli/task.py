@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from orchestrator.cli.options import Ask, Only
 from orchestrator.engine.plan import Options
 from orchestrator.engine.policy import Limits, Policy, Polling, Retry
 from orchestrator.errors import JobError, Problem
+from orchestrator.job import scalars
 from orchestrator.job.expand import Export, expand
 from orchestrator.job.loader import Job, load_job
 from orchestrator.job.matrix import Selection
@@ -25,6 +26,7 @@ from orchestrator.job.model import Api, Network, Output
 from orchestrator.job.model import Limits as LimitsSection
 from orchestrator.job.model import Polling as PollingSection
 from orchestrator.job.model import Retry as RetrySection
+from orchestrator.job.paths import collision_key
 from orchestrator.job.scalars import ProxyUrl
 
 SCHEMA = "orchestrator.plan/1"
@@ -128,7 +130,7 @@ def _override(text: str) -> tuple[str, str]:
 
 
 def _state(option: str | None, otherwise: Path) -> Path:
-    return Path(option).expanduser().absolute() if option else otherwise.absolute()
+    return scalars.path(option).absolute() if option else otherwise.absolute()
 
 
 # ------------------------------------------------------------------------------------------------------ frozen plans
@@ -193,12 +195,16 @@ def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
         )
     try:
         frozen, name = document["frozen"], document["job"]
-        file = Path(frozen["job_file"])
+        file, state = Path(scalars.text(frozen["job_file"])), Path(scalars.text(frozen["state"]))
         settings = frozen["settings"]
         api, output = Api.model_validate(settings["api"]), Output.model_validate(settings["output"])
-        root = (file.parent / Path(output.to).expanduser()).absolute()
+        root = (file.parent / scalars.path(output.to)).absolute()
+        exports = [Export.from_json(cell, api.base_url) for cell in frozen["cells"]]
+        keys, places = {each.key for each in exports}, {collision_key(each.path) for each in exports}
+        if not len(keys) == len(places) == len(exports):
+            raise ValueError("two entries have one key or one path")
         task = Task(
-            name=name,
+            name=scalars.name(name),
             file=file,
             folder=file.parent,
             digest=frozen["job_digest"],
@@ -208,16 +214,23 @@ def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
             retry=RetrySection.model_validate(settings["retry"]),
             network=Network.model_validate(settings["network"]),
             output=output,
-            exports=[Export.from_json(cell) for cell in frozen["cells"]],
+            exports=exports,
             named=None,
-            options=Options(**frozen["options"]),
+            options=_thawed_options(frozen["options"]),
             root=root,
-            state=_state(ask.state, Path(frozen["state"])),
+            state=_state(ask.state, state),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _wrong(path, f"this frozen plan can't be read ({type(error).__name__})") from None
     _refuse_if_stale(path, task)
     return task
+
+
+def _thawed_options(found: Mapping[str, Any]) -> Options:
+    if found["only"] not in get_args(Only):
+        raise ValueError("--only has no such value")
+    include_current, keep_missing = (scalars.boolean(found[name]) for name in ("include_current", "keep_missing"))
+    return Options(found["only"], include_current, keep_missing)
 
 
 def _refuse_if_stale(path: Path, task: Task) -> None:

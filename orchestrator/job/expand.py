@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import JobError, Problem
 from orchestrator.job import cells, paths
+from orchestrator.job.axes import AXES
 from orchestrator.job.clashes import Clashes
 from orchestrator.job.matrix import Coordinates, Selection, matcher, product
 from orchestrator.job.misfit import Misfit
-from orchestrator.job.windows import Window
+from orchestrator.job.scalars import text
+from orchestrator.job.windows import Window, zone
 
 if TYPE_CHECKING:  # the loader imports pydantic, which a frozen plan needs not
     from orchestrator.job.loader import Job
@@ -76,19 +78,20 @@ class Export:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Export:
-        """Raises JobError (`plan.invalid`) if that is no export, or its path would leave the output folder."""
+    def from_json(cls, data: Mapping[str, Any], base_url: str) -> Export:
+        """Raises JobError (`plan.invalid`) if that is no export of `base_url`, or its path would leave the output folder."""
         try:
             body = data["request"]
             formats = {sent: name for name, sent in RESULT_FORMATS.items()}
+            labels = {axis: text(label) for axis, label in data["coordinates"].items() if axis in AXES}
             paths.check(data["path"])
-            return cls(
+            found = cls(
                 key=data["key"],
-                coordinates=tuple(data["coordinates"].items()),
+                coordinates=tuple(labels.items()),
                 path=data["path"],
                 impersonate=data["impersonate"],
-                window=Window(data["window"]["label"], data["window"]["start"], data["window"]["end"]),
-                timezone=body["timezone"],
+                window=Window(labels["window"], data["window"]["start"], data["window"]["end"]),
+                timezone=zone(body["timezone"]).key,
                 start=body["start"],
                 end=body["end"],
                 format=formats[body["resultFormat"]],
@@ -97,13 +100,18 @@ class Export:
                 teammates=tuple(body.get("teammateIds", ())),
                 customers=tuple(body.get("customerIds", ())),
             )
-        except (KeyError, TypeError, AttributeError, Misfit):
+            # The key tells whether all that is asked for is as it was frozen; what it does not cover is held to it.
+            whole = found.to_json() == data and found.key == export_key(base_url, found.impersonate, found.request)
+            if not whole or found.window.start != found.start or found.window.end - found.end not in (0, 1):
+                raise Misfit("it is not as it was frozen")
+        except (KeyError, TypeError, ValueError, AttributeError):
             problem = Problem(
                 "this plan holds an entry that is no export",
                 code="plan.invalid",
                 hint="make the plan anew: `plan JOB --out FILE`",
             )
             raise JobError(problem) from None
+        return found
 
 
 def export_key(base_url: str, impersonate: str | None, request: Mapping[str, Any]) -> str:

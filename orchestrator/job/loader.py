@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.errors import JobError, Problem
-from orchestrator.job import yaml_nodes
+from orchestrator.job import scalars, yaml_nodes
 from orchestrator.job.axes import AXES, open_relative
 from orchestrator.job.misfit import Misfit, did_you_mean, nearest
 from orchestrator.job.model import JobFile
@@ -60,7 +60,7 @@ class Job:
 
     def resolve(self, path: str) -> Path:
         """A path of the job file, relative to its folder; `~` is the user's home."""
-        return self.folder / Path(path).expanduser()
+        return self.folder / scalars.path(path)
 
     def place(self, path: Sequence[str | int]) -> Place:
         """Where the value at that path of keys stands; what is not written there, by the nearest that holds it."""

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator.job.misfit import Misfit, did_you_mean
@@ -107,11 +109,19 @@ def number(due: str, *, least: float = 0.0, most: float = math.inf, above: bool 
 
     def read(value: object) -> float:
         found = scalar(value, due)
-        if _NUMBER.fullmatch(found) is None or not least <= float(found) <= most or (above and float(found) == least):
+        figure = _figure(value, found)
+        if figure is None or not least <= figure <= most or (above and figure == least):
             raise Misfit(f"{due} is due here")
-        return float(found)
+        return figure
 
     return read
+
+
+def _figure(value: object, written: str) -> float | None:
+    """The number that stands there: a frozen plan holds numbers, and some of them can't be written as job files do."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return float(written) if _NUMBER.fullmatch(written) else None
 
 
 def limit(read: Callable[[object], float]) -> Callable[[object], float]:
@@ -128,9 +138,8 @@ def limit(read: Callable[[object], float]) -> Callable[[object], float]:
 def duration(value: object) -> float:
     """Seconds, from `10s`, `0.3s`, `300ms`, `5m`, `1h30m` or a number of seconds; more than 0."""
     found = scalar(value, "a duration")
-    if _NUMBER.fullmatch(found):
-        seconds = float(found)
-    else:
+    seconds = _figure(value, found)
+    if seconds is None:
         parts = _DURATION.fullmatch(found)
         seconds = (
             sum(float(part or 0) * unit for part, unit in zip(parts.groups(), _SECONDS, strict=True)) if parts else 0
@@ -241,3 +250,8 @@ def folder(value: object) -> str:
     if scheme is not None:
         raise Misfit("a folder is due here, not a URL", show=False)
     return found
+
+
+def path(text: str) -> Path:
+    """A path with `~` as the user's home. Of a user whom this machine does not know it stays, as in a shell."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  `Path.expanduser` raises where a shell does not

@@ -13,6 +13,7 @@ from orchestrator.job.loader import load_job
 from orchestrator.job.matrix import Selection
 
 NOW = datetime(2024, 3, 15, 12, tzinfo=UTC).timestamp()
+BASE = "https://api.intheloop.io"
 CONFIGS = Path(__file__).parents[3] / "configs"
 MATRIX = """\
 matrix:
@@ -56,7 +57,7 @@ def test_an_export_has_all_that_is_asked(job):
     assert one.request == expected
     assert one.parts == (expected,)
     assert one.key == export_key("https://api.intheloop.io", None, expected)
-    assert Export.from_json(one.to_json()) == one
+    assert Export.from_json(one.to_json(), BASE) == one
 
 
 def test_every_axis_replaces_what_the_request_says(job):
@@ -280,9 +281,16 @@ def test_nothing_left_and_too_much(job):
 
 def test_a_plan_that_was_tampered_with_is_refused(job):
     good = next(iter(expand(job(MATRIX), NOW))).to_json()
-    for change in ({"path": "../../x"}, {"path": 5}, {"window": None}, {"request": {}}, {"coordinates": []}):
+    for change in (
+        {"path": "../../x"},
+        {"path": 5},
+        {"window": None},
+        {"request": {}},
+        {"coordinates": []},
+        {"impersonate": "x@y"},
+    ):
         with pytest.raises(JobError) as caught:
-            Export.from_json(good | change)
+            Export.from_json(good | change, BASE)
         assert caught.value.code == "plan.invalid"
 
 
