@@ -39,6 +39,8 @@ class Reply:
     delimited: bool = True
     """Its end can be told from a cut: it has a length or chunks."""
     encoded: bool = False
+    wait: float | None = None
+    """What its Retry-After asks for, in truth."""
 
     @property
     def whole(self) -> bool:
@@ -69,8 +71,8 @@ def bodiless(status: int) -> bool:
     return status in (204, 304)
 
 
-def written(reply: Reply, chance: random.Random, *, may_gzip: bool = True) -> list[Act]:
-    """The reply as an honest server writes it, in one of the many ways that are right."""
+def written(reply: Reply, chance: random.Random, *, may_gzip: bool = True, delimited: bool = False) -> list[Act]:
+    """The reply as an honest server writes it, in one of the many ways that are right (`delimited`: with a plain end)."""
     headers, body = list(reply.headers), reply.body
     acts: list[Act] = []
     for _ in range(chance.choice((0, 0, 0, 0, 1, 3))):
@@ -87,7 +89,7 @@ def written(reply: Reply, chance: random.Random, *, may_gzip: bool = True) -> li
     match chance.random():
         case x if x < 0.6:
             headers.append(("Content-Length", str(len(body))))
-        case x if x < 0.9:
+        case x if x < 0.9 or delimited:
             headers.append(("Transfer-Encoding", chance.choice(("chunked", "Chunked"))))
             body = chunks(body, chance)
         case _:

@@ -42,6 +42,8 @@ FILES = (
 )  # fmt: skip
 CUTS = ("cut body", "silence in body", "drip")
 RANGES = ("no ranges", "blind range", "wrong range", "416", "206 encoded")
+OF_A_DOWNLOAD = frozenset({"host", "accept", "accept-encoding", "user-agent", "range", "if-range", "connection"})
+"""Headers that may come with the question for a file: nothing in them says who asks."""
 KINDS = (*WIRE, *CONNECT, *API, *FILES, *RANGES, "cancel")
 FORBIDDEN = (
     "https://10.0.0.1/x", "https://169.254.169.254/latest/meta-data", "http://files.test/x", "https://[::1]/x", "https://127.0.0.1/",
@@ -283,7 +285,7 @@ class ApiHost(Host):
                 date = EPOCH + self.world.now() + chance.choice((-5000, 0, 5000))  # the server's clock is its own
                 later = ("Retry-After", formatdate(date + 7, usegmt=True))
                 waits = ([("Retry-After", "7")], [later, ("Date", formatdate(date, usegmt=True))])
-                return Reply(int(kind[:3]), chance.choice(waits), body)
+                return Reply(int(kind[:3]), chance.choice(waits), body, wait=7.0)
             case "5xx":
                 return Reply(chance.choice((500, 502, 503, 504)), [], body)
             case "redirect":
@@ -300,17 +302,16 @@ class FileHosts(Host):
     def answer(self, request: Request) -> list[Act]:
         world = self.world
         names = set(request.headers)
-        assert names <= {"host", "accept", "accept-encoding", "user-agent", "range", "if-range", "connection"}, names
+        assert names <= OF_A_DOWNLOAD, names
         assert request.target in world.urls, f"not as it was signed: {request.target}"
         report = world.reports[world.urls[request.target]]
         call = world.fetching[report.id]
-        rest = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-        kind = (world.draw(RANGES) if rest else None) or world.draw(FILES)
+        kind = (world.draw(RANGES) if "range" in request.headers else None) or world.draw(FILES)
         if kind == "new version":
             report.versions.append(content(report.format, world.chance))
         elif kind == "blind range" and world.chance.random() < 0.5:
             report.change()
-        reply, may_gzip = self._file(request, report, kind, int(rest[1]) if rest else None)
+        reply, may_gzip = self._file(request, report, kind)
         reply.kind = kind
         surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
         acts = self._sent(request, call, reply, surplus, may_gzip=may_gzip)
@@ -318,7 +319,7 @@ class FileHosts(Host):
             reply.body_whole = False
         return acts
 
-    def _file(self, request: Request, report: Report, kind: str | None, start: int | None) -> tuple[Reply, bool]:
+    def _file(self, request: Request, report: Report, kind: str | None) -> tuple[Reply, bool]:
         chance, tag, data = self.world.chance, report.tag(), report.versions[-1]
         headers = [("Content-Type", "application/octet-stream"), *([("ETag", tag)] if tag else [])]
         match kind:
@@ -349,19 +350,29 @@ class FileHosts(Host):
                         self.world.hits[kind] += 1
                     target = chance.choice((f"https://cdn.test{path}", f"//cdn.test{path}", path))
                 return Reply(chance.choice((301, 302, 303, 307, 308)), [("Location", target)], HTML), True
-            case "206 unasked" if start is None:
-                part = [("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")]
-                return Reply(206, [*headers, *part], data), False
-            case "416":
-                return Reply(416, [("Content-Range", f"bytes */{len(data)}")], b""), False
-        same = tag.startswith('"') and request.headers.get("if-range") == tag
-        if start is None or kind == "no ranges" or start >= len(data) or not (same or kind == "blind range"):
-            return Reply(200, headers, data), True
-        if kind == "wrong range":
-            # Best of all where the same bytes stand before it as before the right place: the seam is then not seen.
-            seam = data.rfind(data[max(start - 12, 0) : start], 0, start - 1)
-            start = seam + 12 if seam >= 0 and start >= 12 else chance.randrange(len(data))
-        part = [("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")]
-        if kind == "206 encoded":
-            part.append(("Content-Encoding", "gzip"))
-        return Reply(206, [*headers, *part], data[start:]), False
+        return ranged(request, data, headers, kind, chance)
+
+
+def ranged(
+    request: Request, data: bytes, headers: list[tuple[str, str]], kind: str | None, chance: random.Random
+) -> tuple[Reply, bool]:
+    """What a host that holds `data` answers to a question for it, all or from somewhere on; and whether it may be packed."""
+    asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+    start = int(asked[1]) if asked else None
+    if kind == "206 unasked" and start is None:
+        part = [("Content-Range", f"bytes 0-{len(data) - 1}/{len(data)}")]
+        return Reply(206, [*headers, *part], data), False
+    if kind == "416":
+        return Reply(416, [("Content-Range", f"bytes */{len(data)}")], b""), False
+    tag = dict(headers).get("ETag", "")
+    same = tag.startswith('"') and request.headers.get("if-range") == tag
+    if start is None or kind == "no ranges" or start >= len(data) or not (same or kind == "blind range"):
+        return Reply(200, headers, data), True
+    if kind == "wrong range":
+        # Best of all where the same bytes stand before it as before the right place: the seam is then not seen.
+        seam = data.rfind(data[max(start - 12, 0) : start], 0, start - 1)
+        start = seam + 12 if seam >= 0 and start >= 12 else chance.randrange(len(data))
+    part = [("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")]
+    if kind == "206 encoded":
+        part.append(("Content-Encoding", "gzip"))
+    return Reply(206, [*headers, *part], data[start:]), False

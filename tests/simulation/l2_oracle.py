@@ -8,11 +8,14 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from evidence import Evidence
 from l2_faults import Reply, bodiless
-from l2_hosts import SIGNATURE, TOKEN, Call, Host, World
+from l2_hosts import Call, Host, World
 from l2_wire import Net
+from oracle import SECRETS, secrets_stay_at_their_hosts
 
 from orchestrator.content.digest import Digest
+from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
     Accepted,
     Broken,
@@ -50,22 +53,19 @@ _TAINTING = (
 def judge(world: World, net: Net, api: Host, others: list[Host]) -> Iterator[str]:
     """Yields each violation, in words."""
     for call in world.calls:
-        for text in _call(world, call):
+        versions = world.reports[call.report].versions if call.kind == "fetch" else []
+        for text in judge_call(call, versions):
             yield f"call {call.n} ({call.kind}): {text}"
-    for host in others:
-        if TOKEN.encode() in host.heard:
-            yield "the token was sent to a host that is not the API's"
-    if SIGNATURE.encode() in api.heard:
-        yield "a signature was sent to the API"
-    for address in net.strayed:
-        yield f"somebody knocked at {address}"
+    heard = {"api": api.heard, **{f"{n}.": host.heard for n, host in enumerate(others)}}
+    yield from secrets_stay_at_their_hosts(Evidence(0, Policy(), heard=heard, strayed=net.strayed))
 
 
-def _call(world: World, call: Call) -> Iterator[str]:
+def judge_call(call: Call, versions: list[bytes]) -> Iterator[str]:
+    """What is wrong with one call; `versions` are what its file was at any time, if it is a download."""
     heads = len(call.replies)
     if call.kind == "create" and heads > 1:
         yield f"{heads} POSTs for one call"
-    if call.kind == "get" and heads > 2:
+    if call.kind == "get" and heads > 1:
         yield f"{heads} GETs for one call"
     if call.cancelled:
         return
@@ -76,10 +76,10 @@ def _call(world: World, call: Call) -> Iterator[str]:
     if took > (LONGEST_FETCH if call.kind == "fetch" else LONGEST_CALL):
         yield f"took {took:.0f} s"
     shown = _shown(call.outcome)
-    if TOKEN in shown or SIGNATURE in shown:
+    if any(secret in shown for secret in SECRETS):
         yield f"a secret is shown: {shown[:300]}"
     if call.kind == "fetch":
-        yield from _fetch(world, call)
+        yield from _fetch(call, versions)
     elif not isinstance(call.outcome, ANSWERS[call.kind]):
         yield f"{call.outcome!r} came out"
     else:
@@ -148,7 +148,7 @@ def _believable(call: Call) -> Reply | None:
 
 
 def _meant(reply: Reply, *, readable: bool) -> str:
-    later = any(name == "Retry-After" for name, _ in reply.headers)
+    later = any(name.lower() == "retry-after" for name, _ in reply.headers)
     if reply.status == 429 or (reply.status == 503 and later):
         return "Throttled"
     if reply.status in (401, 403, 451):
@@ -160,8 +160,8 @@ def _differs(reply: Reply, answer: Any, expected: str, *, success: str) -> Itera
     expected = success if expected == "success" else expected
     if type(answer).__name__ != expected:
         yield f"a {reply.status} ({reply.kind}, {reply.fault}) means {expected}, told was {answer}"
-    if isinstance(answer, Throttled) and answer.wait != 7.0:
-        yield f"asked to wait for 7 s, told was {answer.wait}"
+    if isinstance(answer, Throttled) and reply.wait is not None and answer.wait != reply.wait:
+        yield f"asked to wait for {reply.wait:g} s, told was {answer.wait}"
     if isinstance(answer, Broken) and answer.trusted == (300 <= reply.status < 400):
         yield f"a {reply.status} told as {'' if answer.trusted else 'not '}trusted"
 
@@ -177,17 +177,17 @@ def _field(reply: Reply, name: str) -> Any:
 def _same(reply: Reply, call: Call) -> bool:
     """Whether the reply is about the report that was asked for, or does not say."""
     said = _field(reply, "id")
-    return said is None or str(said).lower() == call.report
+    return said is None or str(said).lower() == call.report.lower()
 
 
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def _fetch(world: World, call: Call) -> Iterator[str]:
+def _fetch(call: Call, versions: list[bytes]) -> Iterator[str]:
     outcome = call.outcome
     if isinstance(outcome, tuple):
         digest, stored = outcome
-        yield from _accepted(world, call, digest, stored)
+        yield from _accepted(call, versions, digest, stored)
         return
     if not isinstance(outcome, FileRefused | FileBroken | ContentError):
         yield f"{outcome!r} came out"
@@ -206,8 +206,7 @@ def _fetch(world: World, call: Call) -> Iterator[str]:
         yield f"a whole file was not taken: {outcome}"
 
 
-def _accepted(world: World, call: Call, digest: Digest, stored: bytes) -> Iterator[str]:
-    versions = world.reports[call.report].versions
+def _accepted(call: Call, versions: list[bytes], digest: Digest, stored: bytes) -> Iterator[str]:
     if stored not in versions:
         yield f"{len(stored)} bytes were accepted that no version of the file has"
     if digest.sha256 != hashlib.sha256(stored).hexdigest() or digest.bytes != len(stored):

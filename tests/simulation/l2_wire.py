@@ -15,18 +15,21 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from unittest import mock
 
 import aiohttp.connector
 from aiohttp.resolver import ThreadedResolver
-from loop import SimLoop
+from loop import STEPS, SimLoop
 
 import orchestrator.api.client
 import orchestrator.api.files
 
 LARGEST_HEAD = 64 * 1024
+ASKING: ContextVar[Any] = ContextVar("ASKING", default=None)
+"""Whoever sets it finds it at each connection that is opened on its behalf, as `Connection.asked_by`."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ class Connection:
     def __init__(self, host: Host, loop: WireLoop, chance: random.Random) -> None:
         self.host = host
         self.loop = loop
+        self.asked_by = ASKING.get()
         self.transport: Transport | None = None
+        self.began = False
+        """A byte was sent on it."""
         self.requests = 0
         self.poisoned = False
         """Something that no request had asked for was sent on it."""
@@ -97,21 +103,30 @@ class Connection:
         self._acts: deque[Act] = deque()
         self._pieces: Iterator[tuple[float, bytes]] = iter(())
         self._pumping = False
-        self._cut_small = chance.random() < 0.4
+        self._answered = False
+        self._cut_small = chance.random() < loop.net.dusty
         self._lag = chance.choice((0.0, 0.0, 0.001, 0.02))
 
     # ---------------------------------------------------------------------------------------- from the client
 
     def sent(self, data: bytes) -> None:
+        if not self.began:
+            self.began = True
+            self.loop.net.passing("sent", self)
         if not self._arriving and not self._buffer:
             self._sent_at = self.loop.net.tick()
         cut = self._chance.randrange(len(data) + 1) if self._chance.random() < 0.3 else len(data)
         for piece in (data[:cut], data[cut:]):
             if piece:
                 self._arriving.append(piece)
-                self.loop.call_later(self._lag, self._arrive)
+                self.loop.call_later(self._lag, self.arrive)
 
-    def _arrive(self) -> None:
+    @property
+    def in_flight(self) -> bool:
+        return bool(self._arriving)
+
+    def arrive(self) -> None:
+        """What was sent next reaches the host, whether or not its sender still lives."""
         data = self._arriving.popleft()
         self.host.heard += data
         self._buffer += data
@@ -152,6 +167,9 @@ class Connection:
             return
         delay, piece = next(self._pieces, (0.0, b""))
         if piece:
+            if not self._answered:
+                self._answered = True
+                self.loop.net.passing("answered", self)
             transport.deliver(piece)
         elif not self._acts:
             return
@@ -250,6 +268,10 @@ class Net:
     """Addresses that were knocked at although nobody may go there."""
     connections: list[Connection] = field(default_factory=list)
     lookup_fails: Callable[[str], bool] = lambda name: False
+    passing: Callable[[str, Connection | None], None] = lambda what, connection: None
+    """Hears what a connection comes to: `connecting`, `connected`, `sent` and `answered` (their first bytes)."""
+    dusty: float = 0.4
+    """The share of connections on which heads and small bodies come byte by byte."""
     ticks: int = 0
 
     def tick(self) -> int:
@@ -261,8 +283,10 @@ class Net:
 class WireLoop(SimLoop):
     """The seeded loop in virtual time, with a network of its own."""
 
-    def __init__(self, seed: str, net: Net) -> None:
-        super().__init__(seed, 0.0, lambda: 0.001)
+    most_steps = 20 * STEPS  # each fragment of each answer is one
+
+    def __init__(self, seed: str, net: Net, now: float = 0.0, io: Callable[[], float] = lambda: 0.001) -> None:
+        super().__init__(seed, now, io)
         self.net = net
         self.complaints: list[str] = []
         """What was told to the loop's exception handler: connections never closed, errors never looked at."""
@@ -284,6 +308,7 @@ class WireLoop(SimLoop):
     async def sock_connect(self, sock: Any, address: Any) -> None:
         if address[0] in self.net.black_holes:
             await asyncio.sleep(1000)
+        self.net.passing("connecting", None)
         host = self.net.hosts.get(address[0])
         if host is None:
             self.net.strayed.append(address[0])
@@ -303,15 +328,20 @@ class WireLoop(SimLoop):
             raise ssl.SSLCertVerificationError(1, "certificate verify failed")
         connection = Connection(host, self, self.net.chance)
         self.net.connections.append(connection)
+        self.net.passing("connected", connection)
         protocol = protocol_factory()
         return Transport(self, protocol, connection), protocol
+
+
+class Timed(Protocol):
+    def time(self) -> float: ...
 
 
 _CONTEXT = ssl.create_default_context()  # loading the system's certificates takes longer than a whole run
 
 
 @contextlib.contextmanager
-def played_on(loop: WireLoop) -> Iterator[None]:
+def played_on(loop: Timed) -> Iterator[None]:
     """What of the real program does not ask the loop: a clock of aiohttp's, and the threads of name look-ups."""
     with (
         mock.patch.object(aiohttp.connector, "monotonic", loop.time),

@@ -8,6 +8,7 @@ import hashlib
 import random
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ BROKEN = ("bug", "spinning", "deadlock")
 """Ways to end after which there is no story to tell on."""
 
 
-def play(seed: int, make: type[World] = World) -> World:
+def play(seed: int, make: Callable[[int], World] = World) -> World:
     """The world of `seed` when everything has happened in it."""
     loop.install()
     collecting = gc.isenabled()
