@@ -196,9 +196,7 @@ def stored_stays(e: Evidence) -> Iterator[str]:
             file.sha256 for r in census.records.values() for file in r.stored or ()
             if file.sha256 in there and census.files.get(file.path) != file.sha256
         }  # fmt: skip
-        coming = {
-            p.file.sha256 for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file
-        }
+        coming = [p.file for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file]
         for record in census.records.values():
             if e.forgotten and record.key not in e.processes[census.process].named:
                 continue  # an older memory may not know that its file was moved on or replaced
@@ -206,7 +204,9 @@ def stored_stays(e: Evidence) -> Iterator[str]:
                 file = part.stored
                 if file is None or file.sha256 in there | e.removed | astray:
                     continue
-                if census.files.get(file.path) not in coming:  # else a newer one has just taken its place
+                # A newer one may just have taken its place, and may have been taken away in turn.
+                taken = any(f.path == file.path and f.sha256 in e.removed for f in coming)
+                if not taken and census.files.get(file.path) not in {f.sha256 for f in coming}:
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"
 
 
