@@ -44,14 +44,14 @@ def spoilt(draw, document, values=json_values):
         places = list(_places(document))
         if not places:
             break
-        holder, key = draw(st.sampled_from(places))
+        holder, key = places[draw(st.integers(0, len(places) - 1))]
         match draw(st.sampled_from(("replace", "leave out", "copy"))):
             case "replace":
-                holder[key] = draw(values)
+                holder[key] = copy.deepcopy(draw(values))
             case "leave out":
                 del holder[key]
             case _:
-                other, at = draw(st.sampled_from(places))
+                other, at = places[draw(st.integers(0, len(places) - 1))]
                 holder[key] = copy.deepcopy(other[at])
     return document
 
