@@ -27,7 +27,7 @@ from orchestrator.engine.events import Told
 from orchestrator.engine.plan import Item
 from orchestrator.engine.ports import Clock, Observer, Snapshot
 from orchestrator.engine.runner import Runner
-from orchestrator.engine.states import State
+from orchestrator.engine.states import Moved, State, Stored
 from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.lock import JobLock
@@ -162,7 +162,16 @@ class Session:
             if part.state is State.VERIFIED and part.file is not None and part.file.temp is not None
         }
         await storage.sweep(frozenset(verified))
-        memory = await wiring.remember(self._task, snapshot, storage, adopt=adopt)
+        memory = await wiring.remember(self._task, snapshot, storage, self._clock.now(), adopt=adopt)
+        for event in memory.learned:
+            stored = memory.records[event.key].parts[event.part].stored
+            # A rename that nobody could journal may not be durable either.
+            if (
+                isinstance(event, (Moved, Stored))
+                and stored is not None
+                and await storage.size(stored.path) is not None
+            ):
+                await storage.secure(stored.path)
         await journal.append(memory.learned)
         return memory
 

@@ -10,8 +10,8 @@ from orchestrator.cli import say
 from orchestrator.cli.task import Task
 from orchestrator.content.checker import Checker, digest_file
 from orchestrator.content.digest import Digest
-from orchestrator.engine import manifest as manifests
 from orchestrator.engine import plan
+from orchestrator.engine.memory import settle
 from orchestrator.engine.ports import Manifest, Snapshot, Storage
 from orchestrator.engine.states import Event, Record, apply
 from orchestrator.errors import JobError, JournalError, Problem
@@ -35,7 +35,7 @@ class Memory:
 
     records: Mapping[str, Record]
     learned: Sequence[Event]
-    """What the journal did not know before it saw the manifest."""
+    """What the journal did not know before it saw the manifest and the files."""
     manifest: Manifest | None
 
     def manifest_is_stale(self, job: str) -> bool:
@@ -47,21 +47,15 @@ class Memory:
         return self.manifest.job != job or told != known
 
 
-async def remember(task: Task, snapshot: Snapshot, storage: Storage, *, adopt: bool = False) -> Memory:
+async def remember(task: Task, snapshot: Snapshot, storage: Storage, now: float, *, adopt: bool = False) -> Memory:
     """The union of the journal and the manifest. Raises JobError for a manifest of another job, unless `adopt`."""
     manifest = await storage.read_manifest()
-    if manifest is None:
-        return Memory(snapshot.records, (), None)
-    if manifest.job != task.name and not adopt:
+    if manifest is not None and manifest.job != task.name and not adopt:
         raise other_job(task, manifest.job)
-    paths = [str(entry.get("path")) for entry in manifest.exports]
-    paths += [file.path for record in snapshot.records.values() for file in record.stored or ()]
-    sizes = await _sizes(storage, paths)
-    records, learned = dict(snapshot.records), []
-    for events in manifests.adoptions(manifest, snapshot.records, sizes):
-        for event in events:
-            records[event.key] = apply(records.get(event.key), event)
-            learned.append(event)
+    records = dict(snapshot.records)
+    learned = await settle(records, manifest, storage, now)
+    for event in learned:
+        records[event.key] = apply(records.get(event.key), event)
     return Memory(records, learned, manifest)
 
 
@@ -88,7 +82,7 @@ def read_journal(task: Task) -> Snapshot:
 
 async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage, now: float) -> list[plan.Item]:
     """The plan of a task. Raises JobError if nothing is selected."""
-    sizes = await _sizes(storage, plan.paths_to_look_at(task.exports, records))
+    sizes = await _sizes(storage, plan.paths_to_look_at(records))
     items = plan.make(task.exports, records, sizes, now=now, options=task.options, named=task.named)
     if not any(item.export for item in items):
         raise JobError(
@@ -105,7 +99,7 @@ async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, 
     """The plan as things stand, without touching anything: for `plan`."""
     snapshot = read_journal(task)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
-        memory = await remember(task, snapshot, storage, adopt=adopt)
+        memory = await remember(task, snapshot, storage, now, adopt=adopt)
         return memory, await make_plan(task, memory.records, storage, now)
 
 

@@ -342,13 +342,6 @@ class Attempts:
         await self._storage.discard(file.temp)
         return NotThere()
 
-    async def holds(self, path: str, part: Part) -> bool:
-        """Whether the file that the part has stored is what lies at `path`."""
-        file = part.stored
-        if file is None or await self._storage.size(path) != file.bytes:
-            return False
-        return _same(await self._storage.inspect(path, self._reader(part)), file)
-
     def _reader(self, part: Part) -> Callable[[BinaryIO], Digest | None]:
         read = self._contents.digest(str(part.request["resultFormat"]).lower())
 

@@ -69,14 +69,9 @@ class Options:
     """`output.missing: keep`: a stored file that is gone was moved on by the next stage."""
 
 
-def paths_to_look_at(exports: Iterable[Export], records: Mapping[str, Record]) -> list[str]:
+def paths_to_look_at(records: Mapping[str, Record]) -> list[str]:
     """The paths whose sizes `make` needs."""
-    paths = {file.path: None for record in records.values() for file in record.stored or ()}
-    for export in exports:
-        record = records.get(export.key)
-        if record is not None and record.stored is not None:
-            paths[export.path] = None
-    return list(paths)
+    return list({file.path: None for record in records.values() for file in record.stored or ()})
 
 
 def make(
@@ -171,8 +166,6 @@ class _Planner:
             return build(Action.REPLACE, "stored; asked for again by --only all", holder, source)
         if file.partial and not is_open:
             return build(Action.REPLACE, "partial: exported before its window closed", holder, source)
-        if size != file.bytes and file.path != export.path and self.sizes.get(export.path) == file.bytes:
-            return build(Action.MOVE, f"was being moved from {file.path}", holder, file.path)
         if size is None and not self.options.keep_missing:
             return build(Action.RUN, f"its file is gone: {file.path}", holder)
         if size is not None and size != file.bytes:
@@ -197,8 +190,8 @@ class _Planner:
         return None if holder in self.leaving or holder == export.key else holder
 
     def _source(self, export: Export, file: File) -> str | None:
-        """Where the stored file is, if that is not where it belongs by today's labels."""
-        return file.path if file.path != export.path and self.sizes.get(file.path) is not None else None
+        """Where the stored file is, if that is not where it belongs by today's labels. What was changed stays behind."""
+        return file.path if file.path != export.path and self.sizes.get(file.path) == file.bytes else None
 
     def unnamed(self, named: Collection[str]) -> Iterator[Item]:
         for key, record in self.records.items():

@@ -272,18 +272,17 @@ class Runner:
         """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
         mover = Mover(
             storage=self._storage,
-            attempts=self._attempts,
             clock=self._clock,
             records=self._records,
             write=self._write,
             ends=self._ends,
         )
         moved = [item for item in todo if item.source is not None]
-        lost = await mover.move(moved)
+        await mover.move(moved)
         if moved:
             self._manifest_stale = True
             await self._write_manifest()
-        work = [item for item in todo if item.action is not Action.MOVE or item in lost]
+        work = [item for item in todo if item.action is not Action.MOVE]
         await self._begin(work)
         if self._ends():
             return

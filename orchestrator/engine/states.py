@@ -133,6 +133,8 @@ class Part:
     """Verified bytes on their way to their final name."""
     stored: File | None = None
     """What is stored now; it stays while a newer export of the same question is under way."""
+    moving: str | None = None
+    """Where the stored file is about to be renamed to: until that is known to be done, it may lie at either name."""
     failure: Failure | None = None
     submitted_at: float | None = None
     ready_at: float | None = None
@@ -306,8 +308,16 @@ class Adopted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Moving(Event):
+    """The stored file is about to be renamed because the job's labels or path changed."""
+
+    kind: ClassVar[str] = "moving"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Moved(Event):
-    """The stored file was renamed because the job's labels or path changed."""
+    """The stored file lies at `path`, and is on its way no longer."""
 
     kind: ClassVar[str] = "moved"
     path: str = ""
@@ -323,7 +333,7 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Superseded(Event):
-    """Another export's file has taken the name `path`, which was this one's."""
+    """Another export's file, or somebody else's, has taken the name `path`, which was this one's."""
 
     kind: ClassVar[str] = "superseded"
     by: str = ""
@@ -334,7 +344,7 @@ EVENTS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
         Planned, Revived, Intended, Created, Refused, Unanswered, Alive, Doubted, Lost, Ready, Verified, Torn, Stored,
-        Adopted, Moved, Failed, Superseded,
+        Adopted, Moving, Moved, Failed, Superseded,
     )
 }  # fmt: skip
 
@@ -358,6 +368,7 @@ MOVES: dict[type[Event], frozenset[State]] = {
     Torn: frozenset({State.VERIFIED}),
     Stored: frozenset({State.VERIFIED}),
     Adopted: ALL,
+    Moving: ALL,
     Moved: ALL,
     Failed: OPEN,
     Superseded: ALL,
@@ -495,19 +506,36 @@ def _torn(part: Part, _event: Torn) -> Part:
 
 def _stored(part: Part, event: Stored) -> Part:
     assert part.file is not None, "a verified part has a file"
-    return replace(part, state=State.STORED, stored=replace(part.file, temp=None), file=None, stored_at=event.at)
+    stored = replace(part.file, temp=None)
+    return replace(part, state=State.STORED, stored=stored, moving=None, file=None, stored_at=event.at)
 
 
 def _adopted(part: Part, event: Adopted) -> Part:
     return replace(
-        part, state=State.STORED, stored=event.file, file=None, failure=None, intended_at=None, stored_at=event.at
+        part,
+        state=State.STORED,
+        stored=event.file,
+        moving=None,
+        file=None,
+        failure=None,
+        intended_at=None,
+        stored_at=event.at,
     )
 
 
+def _moving(part: Part, event: Moving) -> Part:
+    _something_stored(part, event)
+    return replace(part, moving=event.path)
+
+
 def _moved(part: Part, event: Moved) -> Part:
+    return replace(part, stored=replace(_something_stored(part, event), path=event.path), moving=None)
+
+
+def _something_stored(part: Part, event: Event) -> File:
     if part.stored is None:
-        raise IllegalMove(f"moved for {event.key}, of which nothing is stored")
-    return replace(part, stored=replace(part.stored, path=event.path))
+        raise IllegalMove(f"{event.kind} for {event.key}, of which nothing is stored")
+    return part.stored
 
 
 def _failed(part: Part, event: Failed) -> Part:
@@ -526,10 +554,19 @@ def _superseded(part: Part, event: Superseded) -> Part:
     if event.path and (part.stored is None or part.stored.path != event.path):
         return part  # it has got another file, or another name, since
     if part.state in OPEN or part.state is State.FAILED:
-        return replace(part, stored=None)  # a newer one is under way and goes on, or failed and is to be told
+        return replace(
+            part, stored=None, moving=None
+        )  # a newer one is under way and goes on, or failed and is to be told
     # `stored_at` tells since when this is so: a manifest that was written earlier knows no better.
     return replace(
-        part, state=State.SUPERSEDED, stored=None, file=None, failure=None, intended_at=None, stored_at=event.at
+        part,
+        state=State.SUPERSEDED,
+        stored=None,
+        moving=None,
+        file=None,
+        failure=None,
+        intended_at=None,
+        stored_at=event.at,
     )
 
 
@@ -550,6 +587,7 @@ _CHANGES = cast(
         Torn: _torn,
         Stored: _stored,
         Adopted: _adopted,
+        Moving: _moving,
         Moved: _moved,
         Failed: _failed,
         Superseded: _superseded,

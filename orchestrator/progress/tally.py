@@ -33,7 +33,7 @@ ESTIMATE_FROM = 10.0
 PROBLEMS_KEPT = 3
 
 # They tell of files that were stored before this run: none of its work.
-_BOOKKEEPING = frozenset({"planned", "adopted", "moved", "superseded"})
+_BOOKKEEPING = frozenset({"planned", "adopted", "moving", "moved", "superseded"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,7 +400,7 @@ class World:
             self.connected() as (api, files),
         ):
             recall = Session._recall
-            memory = await recall(SimpleNamespace(_task=task), journal, snapshot, storage, adopt=False)  # type: ignore[arg-type]  # as above
+            memory = await recall(SimpleNamespace(_task=task, _clock=clock), journal, snapshot, storage, adopt=False)  # type: ignore[arg-type]  # as above
             items = await wiring.make_plan(task, memory.records, storage, clock.now())  # type: ignore[arg-type]  # as above
             runner = Runner(
                 api=api,

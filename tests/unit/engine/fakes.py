@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.content.checker import Checker, digest_file
-from orchestrator.engine import manifest as manifests
 from orchestrator.engine import plan
+from orchestrator.engine.memory import settle
 from orchestrator.engine.policy import Limits, Policy, Polling, Retry
 from orchestrator.engine.ports import Accepted, Body, FileBroken, NotFound, SignedUrl, Status
 from orchestrator.engine.runner import Runner
@@ -273,15 +273,10 @@ class World:
         records = dict((await self.journal.open()).records)
         keep = {p.file.temp for r in records.values() for p in r.parts if p.state is State.VERIFIED and p.file}
         await self.storage.sweep(frozenset(temp for temp in keep if temp))
-        manifest = await self.storage.read_manifest()
-        if manifest is not None:
-            paths = [str(entry["path"]) for entry in manifest.exports]
-            paths += [file.path for record in records.values() for file in record.stored or ()]
-            sizes = dict(zip(paths, await self.storage.sizes(paths), strict=True))
-            for events in manifests.adoptions(manifest, dict(records), sizes):
-                await self.journal.append(events)
-                for event in events:
-                    records[event.key] = apply(records.get(event.key), event)
+        learned = await settle(records, await self.storage.read_manifest(), self.storage, self.clock.now())
+        await self.journal.append(learned)
+        for event in learned:
+            records[event.key] = apply(records.get(event.key), event)
         return records
 
     async def run(
@@ -298,7 +293,7 @@ class World:
         self.journal = DyingJournal(self.disk, **death)
         await self.journal.open()
         selected = self.exports if select is None else list(select)
-        paths = plan.paths_to_look_at(selected, records)
+        paths = plan.paths_to_look_at(records)
         self.items = plan.make(
             selected,
             records,

@@ -8,7 +8,6 @@ import pytest
 from fakes import START, World, make_export, make_exports, make_policy, rows_of
 
 from orchestrator.engine import plan
-from orchestrator.engine.manifest import adoptions, build
 from orchestrator.engine.ports import Denied, SignedUrl, Status
 from orchestrator.engine.states import (
     Failed,
@@ -60,20 +59,6 @@ async def test_superseding_does_not_hide_a_failure():
     record = apply(record, Failed(record.key, START, code="export.failed"))
     record = apply(record, Superseded(record.key, START, by="other", path=record.path))
     assert (record.state, record.stored) == (State.FAILED, None)
-
-
-async def test_an_older_journal_learns_of_moves_before_it_learns_who_took_the_place():
-    mover, taker = make_export(0), make_export(1)
-    journal = {mover.key: stored(mover, path="a.json")}
-    newer = [stored(taker, path="a.json", sha256="bb", at=START + 60, size=200), stored(mover, path="b.json")]
-    records = dict(journal)
-    for events in adoptions(build("job", newer), journal, {"a.json": 200, "b.json": 100}):
-        for event in events:
-            records[event.key] = apply(records.get(event.key), event)
-    assert {record.stored[0].path: key for key, record in records.items()} == {
-        "a.json": taker.key,
-        "b.json": mover.key,
-    }
 
 
 async def test_a_clock_that_was_set_back_does_not_make_a_report_young_for_ever():

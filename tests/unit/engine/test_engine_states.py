@@ -25,6 +25,7 @@ from orchestrator.engine.states import (
     Intended,
     Lost,
     Moved,
+    Moving,
     Part,
     Planned,
     Ready,
@@ -108,6 +109,7 @@ def test_where_an_event_leads(before, event, state):
         (CREATED, Alive(KEY, 4.0, report_id="another")),
         (STORED, Failed(KEY, 7.0)),
         (CREATED, Moved(KEY, 7.0, path="b.json")),
+        (CREATED, Moving(KEY, 7.0, path="b.json")),
         (CREATED, Revived(KEY, 7.0)),
     ],
 )
@@ -213,6 +215,7 @@ own = {
     Torn: {},
     Stored: {},
     Adopted: {"file": files},
+    Moving: {"path": texts},
     Moved: {"path": texts},
     Failed: {"code": texts, "message": texts, "hint": st.none() | texts},
     Superseded: {"by": texts},

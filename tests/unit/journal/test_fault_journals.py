@@ -14,7 +14,7 @@ from fuzzing import costly, json_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine import manifest as manifests
+from orchestrator.engine.memory import settle
 from orchestrator.engine.ports import Manifest
 from orchestrator.engine.states import Created, Intended, Planned
 from orchestrator.errors import JournalError, LockedError, OrchestratorError, StorageError
@@ -23,6 +23,7 @@ from orchestrator.journal.reader import read_snapshot
 from orchestrator.journal.records import record_from_text, record_text
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.storage.manifest import decode, encode
+from orchestrator.storage.memory import MemoryStorage
 
 
 class FixedClock:
@@ -183,7 +184,7 @@ def test_an_entry_with_anything_in_the_place_of_something_is_told_or_taken(place
         del entry[place]
     with contextlib.suppress(OrchestratorError):
         manifest = decode(encode(Manifest("job", (entry,))))
-        list(manifests.adoptions(manifest, {}, {"a.json": 2}))
+        asyncio.run(settle({}, manifest, MemoryStorage(), 0.0))
 
 
 # -------------------------------------------------------------------------------------------------------------- the lock
