@@ -65,9 +65,9 @@ def open_journal(
     Raises `JournalError` if a newer version wrote it or its place can't be used, `StorageError` if the disk is full.
     """
     path = folder / NAME
-    refuse_symlinks(path)
     rebuilt = None
     try:
+        refuse_symlinks(path)
         try:
             if not path.exists():
                 _create(path, at, newest(migrations))

@@ -33,8 +33,8 @@ def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIO
     an older version is migrated in memory only. Raises `JournalError` if it is damaged, held, or of a newer version.
     """
     path = state_dir / NAME
-    refuse_symlinks(path)
     try:
+        refuse_symlinks(path)
         if not path.exists():
             return None
         try:
