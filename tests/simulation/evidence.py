@@ -70,7 +70,7 @@ class Call:
 
     @property
     def ambiguous(self) -> bool:
-        return self.answer is None or (isinstance(self.answer, Broken) and self.answer.sent)
+        return self.answer is None or (isinstance(self.answer, Broken) and self.answer.sent and self.sent > 0)
 
 
 @dataclass
@@ -144,6 +144,8 @@ class Census:
     records: Mapping[str, Record]
     trusted: bool
     """The journal is the newest there ever was (no older copy was put in its place, or a run has ended since)."""
+    temps: frozenset[str] = frozenset()
+    """Names of the temporary files that were left."""
 
 
 @dataclass

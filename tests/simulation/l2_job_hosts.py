@@ -10,16 +10,17 @@ from l2_faults import CONNECT, SPAN, WIRE, Reply, head, spoilt, written
 from l2_hosts import CUTS, RANGES, ranged
 from l2_wire import Act, Connection, Data, End, Request, Wait
 from service import TOKEN, FileReply
+from service import Reply as Said
 
 from orchestrator.api.wire import status_path
 
 if TYPE_CHECKING:
+    from evidence import Call
     from l2_job_calls import Exchange
     from l2_jobs import JobWorld
 
-KINDS = (*WIRE, *CONNECT, *RANGES, "206 unasked", "file redirect", "no length")
+KINDS = (*WIRE, *CONNECT, *RANGES, "206 unasked", "file redirect", "no length", "other id")
 """What the wire does to a job, beyond what `faults.ALL` lets the service do."""
-LOUD = ("surplus", "early end")
 RARE = 0.05
 """How often a host can't be trusted, beside how often it can't be reached: that ends a run, and nothing comes after it."""
 
@@ -62,11 +63,13 @@ class ApiHost(JobHost):
             assert world.key_of(asked, request.headers.get("x-impersonate-user")) == call.key, (
                 "another question was sent"
             )
-            said = service.post(call, asked)
+            said, kind = service.post(call, asked), None
         else:
             assert request.target == status_path(str(call.report_id))
-            said = service.get(call, str(call.report_id))
-        reply = Reply(said.status, list((said.headers or {}).items()), said.body, wait=said.wait)
+            said, kind = service.get(call, str(call.report_id)), None
+            if said.status == 200 and (other := self._other(call)) is not None:
+                said, kind = other, "other id"
+        reply = Reply(said.status, list((said.headers or {}).items()), said.body, kind, wait=said.wait)
         if said.broke is not None:
             acts = self._silence(reply, said.after)
         elif (fault := world.blows(*WIRE)) is not None:
@@ -77,6 +80,15 @@ class ApiHost(JobHost):
         if request.method == "POST" and not world.dead:
             world.point("post arrived")
         return acts
+
+    def _other(self, call: Call) -> Said | None:
+        """An answer about another report than the one asked for: somebody between here and there mixes up what it sends."""
+        world = self.world
+        others = [id_ for id_ in world.evidence.reports if id_ != call.report_id]
+        if not others or not world.blows("other id", share=0.5):
+            return None
+        said = world.service.get(call, world.wire.chance.choice(others))
+        return said if said.status == 200 else None
 
 
 class FileHosts(JobHost):

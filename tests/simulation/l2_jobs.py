@@ -47,6 +47,8 @@ class JobWorld(World):
         chance = random.Random(f"wire {seed}")
         # Here the wire decides whether a connection opens: it does so before anybody knows what is to be sent on it.
         self.weather.on -= {"post refused", "file refused"}
+        if chance.random() < 0.5:  # what can't be gone on from can't be gone on from wrongly
+            self.weather.on -= {"gzip", "no etag"}
         on = frozenset(kind for kind in KINDS if chance.random() < 0.5) if self.weather.on else frozenset()
         self.wire = faults.Weather(on, chance.choice((0.03, 0.1, 0.25)), chance)
         self.net_chance = random.Random(f"net {seed}")

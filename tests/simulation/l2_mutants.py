@@ -1,11 +1,14 @@
-"""Planted bugs for level L2: small changes of `api/` and `content/` that its oracle must catch."""
+"""Planted bugs for level L2: small changes of `api/` and `content/` that its oracles must catch."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 
 import l2
+import l2_jobs
 from mutants import Mutant
+from oracle import judge
 
 SEEDS = 1500
 """Within so many each must be caught."""
@@ -39,17 +42,42 @@ MUTANTS = (
 )  # fmt: skip
 
 
-def first_catch(mutant: Mutant, seeds: range) -> tuple[int, str] | None:
+JOB_MUTANTS = [one for one in MUTANTS if one.name in {
+    "every break was never sent", "every break was sent", "every 4xx is a bad request", "a wait is shortened",
+    "a lost answer is a crash", "the URL is quoted anew", "an answer about another report",
+    "the token in the words", "a partial file is kept",
+}]  # fmt: skip
+"""Those that whole jobs must notice too, by what becomes of the job: the oracle of all levels judges, and no call is looked at."""
+JOB_QUICK = (
+    "every break was never sent",
+    "every break was sent",
+    "an answer about another report",
+    "a wait is shortened",
+)
+
+
+def of_calls(seed: int) -> list[str]:
+    return l2.run(seed).violations
+
+
+def of_a_job(seed: int) -> list[str]:
+    return [str(violation) for violation in judge(l2_jobs.play(seed).evidence)]
+
+
+def first_catch(
+    mutant: Mutant, seeds: Iterable[int], violations: Callable[[int], list[str]] = of_calls
+) -> tuple[int, str] | None:
     """The first of the seeds that catches it, and by which words; None if it lives."""
     with mutant.planted():
         for seed in seeds:
-            if violations := l2.run(seed).violations:
-                return seed, violations[0]
+            if found := violations(seed):
+                return seed, found[0]
     return None
 
 
 if __name__ == "__main__":
     for one in MUTANTS:
         one.code()
-    for one in [mutant for mutant in MUTANTS if " ".join(sys.argv[1:]) in mutant.name]:
-        print(one.name, "|", *(first_catch(one, range(1, SEEDS)) or ("SURVIVES",)))  # noqa: T201  this is its output
+    for of, mutants in ((of_calls, MUTANTS), (of_a_job, JOB_MUTANTS)):
+        for one in [mutant for mutant in mutants if " ".join(sys.argv[1:]) in mutant.name]:
+            print(of.__name__, "|", one.name, "|", *(first_catch(one, range(SEEDS), of) or ("SURVIVES",)))  # noqa: T201

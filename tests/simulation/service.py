@@ -204,7 +204,7 @@ class Service:
 
     def _sign(self, made: Made) -> str:
         life = self.chance.uniform(1, 10) if self.world.weather.strikes("url short") else 3600.0
-        signature = f"{SIGNATURE}{len(self.signed)}"
+        signature = f"{SIGNATURE}{len(self.signed)}~%2F%7e+%41"  # signed byte by byte
         self.signed[signature] = made.id, self.world.now + life
         return f"https://files.test/RF_{made.id}?Expires=1&Signature={signature}&Key-Pair-Id=K"
 

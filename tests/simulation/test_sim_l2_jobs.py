@@ -1,0 +1,87 @@
+"""Level L2, whole jobs over the wire. `python tests/simulation/l2_jobs.py SEED` replays one of them and tells it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import l2_jobs
+import pytest
+from l2_job_hosts import KINDS
+from l2_jobs import LABELS
+from l2_mutants import JOB_MUTANTS, JOB_QUICK, first_catch, of_a_job
+from l2_mutants import SEEDS as MUTANT_SEEDS
+
+SEEDS = int(os.environ.get("SIM_L2_JOBS", "160"))
+BATCH = 20
+LONG = int(os.environ.get("SIM_L2_SEEDS_LONG", "20000")) // 4
+"""A job is many calls."""
+
+
+def play(seeds):
+    """Plays them; gives the worlds' figures: faults of the wire by kind, kills by label, exports that were stored."""
+    hits, labels, stored = {}, {}, 0
+    for seed in seeds:
+        world = l2_jobs.play(seed)
+        violations = [str(violation) for violation in l2_jobs.verdict(world)]
+        assert not violations, f"replay: python tests/simulation/l2_jobs.py {seed}\n" + "\n".join(violations)
+        stored += sum(commit.event.kind == "stored" for commit in world.evidence.commits)
+        for counts, new in ((hits, world.wire.hits), (labels, world.labels)):
+            for kind, times in new.items():
+                counts[kind] = counts.get(kind, 0) + times
+    return hits, labels, stored
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_whatever_the_wire_does_no_job_loses_or_doubles_anything(first):
+    hits, _, stored = play(range(first, first + BATCH))
+    assert stored > BATCH
+    assert sum(hits.values()) > BATCH
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("part", range(10))
+def test_the_same_for_many_more_jobs(part):
+    seeds = range(SEEDS + part * LONG // 10, SEEDS + (part + 1) * LONG // 10)
+    hits, labels, _ = play(seeds)
+    if len(seeds) >= 500:
+        assert set(hits) == set(KINDS), "a kind of fault never strikes"
+        assert set(LABELS) <= set(labels), "nobody dies on the wire"
+
+
+def test_without_faults_each_export_is_created_once_and_fetched_once():
+    calm = [world for world in map(l2_jobs.play, range(1000, 1064)) if world.evidence.faultless]
+    assert len(calm) > 1
+    for world in calm:
+        evidence = world.evidence
+        assert l2_jobs.verdict(world) == []
+        assert len(evidence.reports) == len(evidence.downloads) == len(world.cells)
+        assert world.wire.hits == {}
+
+
+def test_the_same_seed_is_the_same_job_in_every_process():
+    code = "import l2_jobs, story; print(*(story.trace_hash(l2_jobs.play(seed)) for seed in (3, 7, 12, 34)))"
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.path.dirname(__file__)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1", "4711")
+    }
+    assert len(traces) == 1
+    assert traces != {""}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(one, id=one.name, marks=() if one.name in JOB_QUICK else pytest.mark.long) for one in JOB_MUTANTS],
+)
+def test_a_planted_bug_of_the_wire_is_caught_by_a_whole_job(mutant):
+    assert first_catch(mutant, range(MUTANT_SEEDS), of_a_job) is not None
