@@ -6,13 +6,43 @@ it is never more than its whole length, and a clock that went back gives the who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from orchestrator.engine.ports import Clock
 
 DURATIONS = 300
 """How many durations are kept: the latest ones."""
+
+
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999: what lies after it is no time that anybody meant."""
+
+
+def understood(rows: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """What is kept, from its names and JSON texts. Forgotten is what can't be understood: the service will say it again."""
+    kept = {}
+    for name, text in rows:
+        try:
+            value = json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(name, str) and _makes_sense(name, value):
+            kept[name] = value
+    return kept
+
+
+def _makes_sense(name: str, value: Any) -> bool:
+    if name == "durations":
+        return isinstance(value, list) and all(map(_is_time, value))
+    if name.partition("-")[0] == "pause":
+        return isinstance(value, dict) and _is_time(value.get("set_at")) and _is_time(value.get("until"))
+    return True
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
 
 
 class Keeper(Protocol):

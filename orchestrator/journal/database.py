@@ -7,7 +7,6 @@ caller's own. What is left of the group is written together, all of it or nothin
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import sqlite3
@@ -45,9 +44,7 @@ class Database:
         self._full = False
         self._records: dict[str, Record] = dict(opened.snapshot.records)
         self._versions: dict[str, int] = dict(self._connection.execute("SELECT key, version FROM exports"))
-        self.account: dict[str, Any] = {
-            name: json.loads(value) for name, value in self._connection.execute("SELECT name, value FROM account")
-        }
+        self.account = opened.account
         self._file = os.stat(self._path)  # noqa: PTH116  beside `samestat`, which has no Path form
         self._owner = secrets.token_hex(16)
         with self._transaction():

@@ -12,9 +12,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError
+from orchestrator.journal.account import understood
 from orchestrator.journal.filesystem import NETWORK
 from orchestrator.journal.reader import NAME, load, refuse_symlinks
 from orchestrator.journal.refusals import disk_refusal, open_refusal, primary_code, says_full, write_refusal
@@ -51,6 +53,8 @@ class Opened:
     connection: sqlite3.Connection
     path: Path
     snapshot: Snapshot
+    account: dict[str, Any]
+    """What is known of the account, by name."""
     rebuilt: str | None
     """What to tell people when a damaged journal was moved aside."""
     warning: str | None
@@ -71,7 +75,7 @@ def open_journal(
         try:
             if not path.exists():
                 _create(path, at, newest(migrations))
-            connection, snapshot = _examine(path, at, migrations)
+            connection, snapshot, account = _examine(path, at, migrations)
         except Damaged as damage:
             aside = _move_aside(path, at)
             rebuilt = (
@@ -79,7 +83,7 @@ def open_journal(
                 "What is stored is known again from the manifest; exports that were under way are created anew"
             )
             _create(path, at, newest(migrations))
-            connection, snapshot = _examine(path, at, migrations)
+            connection, snapshot, account = _examine(path, at, migrations)
         warning = _choose_mode(connection, path, filesystem(folder))
     except sqlite3.Error as error:
         raise (write_refusal if says_full(error) else open_refusal)(error, path) from None
@@ -88,7 +92,7 @@ def open_journal(
         if refusal.code == "storage.full":
             raise refusal from None
         raise JournalError(refusal.message, hint=refusal.hint) from None
-    return Opened(connection, path, snapshot, rebuilt, warning)
+    return Opened(connection, path, snapshot, account, rebuilt, warning)
 
 
 def close_journal(connection: sqlite3.Connection) -> None:
@@ -128,7 +132,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(where, uri=True, timeout=PATIENCE, isolation_level=None)
 
 
-def _examine(path: Path, at: float, migrations: Sequence[Migration]) -> tuple[sqlite3.Connection, Snapshot]:
+def _examine(
+    path: Path, at: float, migrations: Sequence[Migration]
+) -> tuple[sqlite3.Connection, Snapshot, dict[str, Any]]:
     connection = _connect(path)
     try:
         with _telling_damage():
@@ -141,7 +147,8 @@ def _examine(path: Path, at: float, migrations: Sequence[Migration]) -> tuple[sq
         if version < newest(migrations):
             _migrate(connection, version, path, at, migrations)
         with _telling_damage():
-            return connection, load(connection)
+            account = understood(connection.execute("SELECT name, value FROM account"))
+            return connection, load(connection), account
     except BaseException:
         connection.close()
         raise
