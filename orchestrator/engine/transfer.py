@@ -68,6 +68,7 @@ class Transfers:
             if partial.checker is not None and partial.checker.inspect is not None:
                 rows = await self._storage.inspect_temp(partial.writer.temp, partial.checker.inspect)
                 digest = Digest(digest.bytes, digest.sha256, rows)
+            await partial.writer.close()
         except (FileBroken, FileRefused):
             if partial.can_go_on:
                 await self._keep(ref, partial)
@@ -77,7 +78,6 @@ class Transfers:
         except BaseException:
             await self._discard(partial)
             raise
-        await partial.writer.close()
         return digest, partial.writer.temp
 
     async def _receive(self, partial: _Partial, url: SignedUrl, kind: str, progress: Progress) -> Digest:

@@ -23,6 +23,7 @@ from typing import BinaryIO, ParamSpec, Self, TypeVar
 
 import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
+from anyio import CancelScope
 
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
@@ -80,7 +81,9 @@ class LocalStorage:
         try:
             await writer.open()
         except BaseException:
-            await writer.close()
+            with CancelScope(shield=True):  # a cancelled caller must not leave the file behind
+                await writer.close()
+                await self.discard(writer.temp)
             raise
         return writer
 
