@@ -6,9 +6,11 @@ point is written to a file, so that a story can be told afterwards and a dry run
     killpoints.py serve          a fork server: loads the program once, and forks a process for each command it is sent
     killpoints.py ARGUMENTS…     one process from a cold start: what `python -m orchestrator ARGUMENTS…` does
 
-The environment says what happens where: `KILLPOINT` (a label), `KILLPOINT_NTH` (at which passing; 1 is the first),
-`KILLPOINT_SIGNALS` (their numbers with commas between, 9 unless given; the second one comes at the first point after the
-program has heard the first), `KILLPOINT_LOG` (the file of passings), `KILLPOINT_BUG` (a bug of `l3_bugs.py` to plant).
+The environment says what happens where: `KILLPOINT` (a label, or `any`: whichever point it is), `KILLPOINT_NTH` (at which
+passing; 1 is the first), `KILLPOINT_SIGNALS` (their numbers with commas between; the second one comes at the first point after
+the program has heard the first), `KILLPOINT_AFTER` (seconds after which they come instead, wherever the program is by then),
+`KILLPOINT_FAULT` (how a call to the disk fails: see `diskpoints.py`), `KILLPOINT_LOG` (the file of passings), `KILLPOINT_BUG` (a
+bug of `l3_bugs.py` to plant).
 
 The liberties taken with the program: blocks are written after 1 KiB instead of 1 MiB, so that a small file is as many steps
 as a large one, and the journal's reserve is as small, for a thousand of them cost seconds.
@@ -34,6 +36,7 @@ from typing import Any
 import aiohttp
 import anyio._backends._asyncio
 import anyio.to_thread
+import diskpoints
 from l3_bugs import BUGS
 
 # All that `run` and `verify` load, so that a forked process need not.
@@ -56,39 +59,53 @@ LOADED = (anyio, main, run, task, verify, wiring, clock, result, loader)
 SMALL = 1024
 
 
+ANY, MOMENT = "any", "moment"
+_write = os.write  # the program's own calls of it are points
+
+
 class Points:
     """Counts the passings of this process and strikes at the one that was asked for."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._passed: Counter[str] = Counter()
         self._log: int | None = None
         self._label, self._nth = "", 1
         self._signals: list[signal.Signals] = []
         self._struck = False
+        self.disk = diskpoints.Disk(self.passing)
 
     def arm(self, environ: Mapping[str, str]) -> None:
         if "KILLPOINT_BUG" in environ:
             BUGS[environ["KILLPOINT_BUG"]][0]()
-        self._label = environ.get("KILLPOINT", "")
-        self._nth = int(environ.get("KILLPOINT_NTH", "1"))
-        numbers = environ.get("KILLPOINT_SIGNALS", "9").split(",")
-        self._signals = [signal.Signals(int(number)) for number in numbers]
         if "KILLPOINT_LOG" in environ:
             self._log = os.open(environ["KILLPOINT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._label = environ.get("KILLPOINT", "")
+        self._nth = int(environ.get("KILLPOINT_NTH", "1"))
+        numbers = environ.get("KILLPOINT_SIGNALS", "")
+        self._signals = [signal.Signals(int(number)) for number in numbers.split(",") if number]
+        if "KILLPOINT_FAULT" in environ:
+            self.disk.arm(environ["KILLPOINT_FAULT"])
+        if "KILLPOINT_AFTER" in environ:
+            timer = threading.Timer(float(environ["KILLPOINT_AFTER"]), self.passing, [MOMENT])
+            timer.daemon = True
+            timer.start()
 
-    def passing(self, label: str) -> None:
+    def passing(self, label: str) -> bool:
+        """Whether this is the passing that was asked for: it has struck then."""
         with self._lock:
             self._passed[label] += 1
-            strikes = label == self._label and self._passed[label] == self._nth
+            self._passed[ANY] += label != MOMENT and not label.startswith("disk.")
+            strikes = not self._struck and label in (self._label, MOMENT) and self._passed[label] == self._nth
+            strikes |= not self._struck and self._label == ANY and self._passed[ANY] == self._nth
             again = self._struck and bool(self._signals) and SIGNALS.first is not None
             if self._log is not None:
-                os.write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes or again)}\n".encode())
-            if not strikes and not again:
-                return
-            self._struck = True
-            number, *self._signals = self._signals
-        os.kill(os.getpid(), number)
+                _write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes or again)}\n".encode())
+            self._struck |= strikes
+            number = self._signals.pop(0) if self._signals and (strikes or again) else None
+        if number is not None:
+            os.kill(os.getpid(), number)
+        return strikes
 
 
 POINTS = Points()
@@ -104,14 +121,18 @@ def replace(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
 
 
 def around(owner: Any, name: str, label: str) -> None:
-    """`LABEL.before` and `LABEL.after` of a function or a coroutine function."""
+    """`LABEL.before` of a function or a coroutine function, and `LABEL.after`, or `LABEL.failed` if it raises."""
 
     def wrapped(original: Any) -> Any:
         if inspect.iscoroutinefunction(original):
 
             async def later(*args: Any, **kwargs: Any) -> Any:
                 POINTS.passing(f"{label}.before")
-                value = await original(*args, **kwargs)
+                try:
+                    value = await original(*args, **kwargs)
+                except BaseException:
+                    POINTS.passing(f"{label}.failed")
+                    raise
                 POINTS.passing(f"{label}.after")
                 return value
 
@@ -119,7 +140,11 @@ def around(owner: Any, name: str, label: str) -> None:
 
         def now(*args: Any, **kwargs: Any) -> Any:
             POINTS.passing(f"{label}.before")
-            value = original(*args, **kwargs)
+            try:
+                value = original(*args, **kwargs)
+            except BaseException:
+                POINTS.passing(f"{label}.failed")
+                raise
             POINTS.passing(f"{label}.after")
             return value
 
@@ -131,6 +156,7 @@ def around(owner: Any, name: str, label: str) -> None:
 def install() -> None:
     """Wraps the program."""
     local.BLOCK = reserve.SIZE = SMALL
+    diskpoints.install(POINTS.disk)
     around(session, "prepare_state", "state")
     _between_folder_and_gitignore()
     around(JobLock, "acquire", "lock")
@@ -174,7 +200,7 @@ def _journal() -> None:
     around(SqliteJournal, "open", "journal.open")
     around(SqliteJournal, "close", "journal.close")
     around(database, "close_journal", "journal.checkpoint")
-    writing: list[str] = []  # the journal has one thread
+    writing = POINTS.disk.writing  # the journal has one thread
 
     def committing(original: Any) -> Any:
         def commit(self: Database, writes: Iterable[Write]) -> Any:
@@ -183,8 +209,10 @@ def _journal() -> None:
             for kind in writing:
                 POINTS.passing(f"journal.{kind}.before")
             answers = original(self, writes)
-            for kind in writing:
-                POINTS.passing(f"journal.{kind}.durable")
+            if not all(answers):
+                for kind in writing:
+                    POINTS.passing(f"journal.{kind}.durable")
+            writing.clear()
             return answers
 
         return commit

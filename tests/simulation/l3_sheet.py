@@ -1,4 +1,4 @@
-"""What a story of level L3 left behind, as the oracle's sheet, and what must hold here besides the oracle's rules.
+"""What a story of level L3 left behind, as the oracle's sheet.
 
 The simulator's ledger, the journal's events, the files and the passings of points are four witnesses with one clock, the
 machine's monotonic one; put in its order they are what the oracle judges.
@@ -9,46 +9,26 @@ from __future__ import annotations
 import bisect
 import functools
 import json
-import signal
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from evidence import Call, Census, Commit, Download, Evidence, Gate, Made, Process
 from l3_stage import PHASES, RETRY_AFTER, Ended, Hit, Stage
-from oracle import Violation, judge
+from oracle import Violation
 
 from orchestrator.cli.task import Task
 from orchestrator.engine.ports import Accepted, NotFound, SignedUrl, Status, Throttled
-from orchestrator.engine.states import (
-    Adopted,
-    Created,
-    Event,
-    Intended,
-    Lost,
-    Record,
-    Refused,
-    Stored,
-    Unanswered,
-    apply,
-    event_from_json,
-)
+from orchestrator.engine.states import Adopted, Created, Event, Record, State, apply, event_from_json
 from orchestrator.job.expand import export_key
 from orchestrator.simulator.ledger import Download as Fetched
 from orchestrator.simulator.ledger import Poll, Post
 from orchestrator.simulator.question import Question, read_question
-from orchestrator.simulator.rows import expected_result, make_result
+from orchestrator.simulator.rows import make_result
 from orchestrator.simulator.scenario import Scenario
 
 IN_FLIGHT = 0.25
 """Seconds after a 429 in which a request of the same process may arrive that was on its way before."""
-STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 3, signal.SIGHUP: 3}
-PROMPT = 5.0
-"""Seconds from the first signal to the end of the process."""
-AT_ONCE = 2.0
-"""Seconds from the second one."""
-KEPT = frozenset({"journal.db", "lock", ".gitignore"})
 
 
 @dataclass
@@ -97,20 +77,24 @@ class Story:
 LEDGERS = ("posts", "polls", "downloads", "strays")
 
 
-def close(story: Story) -> None:
-    """Fills the sheet, has it judged, and keeps the story for whoever wants to hear it."""
-    sheet = _Sheet(story)
-    story.violations = [*judge(sheet.evidence), *(Violation(name, text) for name, text in _rules(story, sheet))]
-    story.timeline = sheet.timeline()
-
-
 @functools.cache
 def _made(question: Question, scenario: Scenario, revision: int) -> bytes:
     source = make_result(question, scenario, revision)
     return b"".join(source.blocks(0, source.length))
 
 
-class _Sheet:
+def _at_once(ended: Ended) -> int:
+    """The most downloads that were under way together."""
+    now = most = 0
+    for passing in ended.passings:
+        now += {"fetch.before": 1, "fetch.after": -1, "fetch.failed": -1}.get(passing.label, 0)
+        most = max(most, now)
+    return most
+
+
+class Sheet:
+    """The story's evidence, with times in the machine's monotonic clock."""
+
     def __init__(self, story: Story) -> None:
         self.story = story
         self.sim = story.stage.sim
@@ -144,23 +128,27 @@ class _Sheet:
                 body = dict(exports[0].request) | {"teamIds": sorted([ids] if isinstance(ids, str) else ids)}
                 key = export_key(self.base_url, None, body)
                 self._names[key] = str(label)
-                for path in (f"{label}/2020-01.json", f"{label}/2020-01.json.moving"):
-                    e.paths.setdefault(path, set()).add(key)
+                e.paths.setdefault(f"{label}/2020-01.json", set()).add(key)
         past = frozenset(self._names)
         e.processes.append(
             Process(0, 0.0, 0.0, 0, calm=False, named=past, first_seq=0, how="before", starts_clean=False)
         )
         for n, (ended, hit) in enumerate(self.story.all, start=1):
-            parked = hit.signals[0].name if hit and ended.struck and hit.signals[0] is not signal.SIGKILL else None
-            how = "ended" if ended.status is not None and ended.report is not None and ended.status != 70 else "bug"
-            if ended.struck and ended.report is None:
+            struck = hit if ended.struck else None
+            parked = struck.signals[0].name if struck and not struck.kills and not struck.fault else None
+            report = ended.report
+            how = "ended" if report is not None and ended.status != 70 else "bug"
+            if struck and not struck.fault and report is None:
                 how = "kill"
+            if struck and struck.fault and report is not None and report["run_id"] is None:
+                how, report = "refused to start", None
             if ended.status is None:
                 how = "spinning"
             e.processes.append(
                 Process(
                     n, ended.began, 0.0, 0, calm=hit is None, named=named, first_seq=0, exports=exports, ended_at=ended.ended,
-                    how=how, report=ended.report, parked_by=parked, starts_clean=ended is self.story.second,
+                    how=how, report=report, parked_by=parked, starts_clean=ended is self.story.second,
+                    disk_trouble=bool(struck and struck.fault), downloads_at_once=_at_once(ended),
                     error=AssertionError(ended.err[-2000:]) if how == "bug" else None,
                 )
             )  # fmt: skip
@@ -241,9 +229,17 @@ class _Sheet:
             answer = Accepted(post.created, "Processing")
         record = records.get(key)
         live = tuple(report.id for part in record.parts for report in part.live) if record else ()
+        claimed = self._claimed(at, process, records)
         self.evidence.calls.append(
-            Call(seq, at, process, "POST", key, None, seq + 1, at, answer, post.created, 1, live)
+            Call(seq, at, process, "POST", key, None, seq + 1, at, answer, post.created, claimed, live)
         )  # fmt: skip
+
+    def _claimed(self, at: float, process: int, records: Mapping[str, Record]) -> int:
+        """Intents without an answer, and reports that the journal knows and that truly still run."""
+        named = self.evidence.processes[process].named
+        parts = [part for key, record in records.items() if key in named for part in record.parts]
+        running = sum(self.evidence.reports[report.id].unfinished(at) for part in parts for report in part.live)
+        return running + sum(part.state is State.CREATING for part in parts)
 
     def _poll(self, seq: int, at: float, poll: Poll) -> None:
         process = self._process(at)
@@ -268,9 +264,14 @@ class _Sheet:
         if n == 0:
             return
         ended = self.story.all[n - 1][0]
-        # Only who died before the answer was heard and kept may forget it; what is told of the POST comes after that.
-        kept = any(p.label in ("journal.pause.durable", "journal.refused.before") and p.at > at for p in ended.passings)
-        durable = kept or ended.report is not None or ended.ended - at > IN_FLIGHT
+        # Only who died before the answer was heard and kept may forget it, or whose disk refused to keep it; what is told
+        # of the POST comes after that.
+        after = {p.label for p in ended.passings if p.at > at}
+        if self.evidence.processes[n].disk_trouble:
+            durable = "journal.pause.durable" in after
+        else:
+            kept = not after.isdisjoint(("journal.pause.durable", "journal.refused.before"))
+            durable = kept or ended.report is not None or ended.ended - at > IN_FLIGHT
         since = min(at + IN_FLIGHT, ended.ended)
         seq = 2 * bisect.bisect_right(self._times, since) + 1
         self.evidence.gates.append(Gate(seq, at, at + RETRY_AFTER, n, "api", durable))
@@ -278,7 +279,8 @@ class _Sheet:
     def _census(self, seq: int, n: int, ended: Ended) -> None:
         e = self.evidence
         e.census.append(Census(seq, n, ended.files, ended.records, trusted=True))
-        e.shown += [(seq, path, seen) for path, seen in ended.files.items()]
+        # What waits beside its new place, in a ring of files that change places, belongs to that place already.
+        e.shown += [(seq, path.removesuffix(".moving"), seen) for path, seen in ended.files.items()]
         if e.processes[n].how == "ended":
             e.manifest_at_ends.append((n, ended.manifest))
 
@@ -287,7 +289,6 @@ class _Sheet:
         ended = story.second or story.processes[-1][0]
         e.manifest = ended.manifest
         e.finished = story.second is not None
-        e.texts += [json.dumps(ended.manifest), (story.stage.state / "journal.db").read_bytes().decode("latin-1")]
 
     # --------------------------------------------------------------------------------------------------- the story told
 
@@ -318,130 +319,3 @@ class _Sheet:
             words += [(p.at, f"process {n} hit at {p.label}") for p in ended.passings if p.struck]
         began = self.story.processes[0][0].began
         return sorted((at - began, text) for at, text in words if at >= began)
-
-
-# ------------------------------------------------------------------------------------------------- what holds besides
-
-
-def _rules(story: Story, sheet: _Sheet) -> Iterator[tuple[str, str]]:
-    yield from _ends(story)
-    yield from _signals(story, sheet)
-    yield from _end_state(story)
-    yield from _journal_survives(story)
-    yield from _duplicates(story, sheet)
-    yield from _creations(story, sheet)
-
-
-def _ends(story: Story) -> Iterator[tuple[str, str]]:
-    """Who was not hit ends well; nobody gets stuck."""
-    for n, (ended, hit) in enumerate(story.all, start=1):
-        if ended.status is None:
-            yield "nobody gets stuck", f"process {n}"
-        elif ended.struck is None and ended.status != 0:
-            yield "a run without faults succeeds", f"process {n}: exit {ended.status}: {ended.err[-800:]}"
-        elif ended.struck and hit and hit.signals == (signal.SIGKILL,) and ended.status != -signal.SIGKILL:
-            yield "a kill kills", f"process {n}: exit {ended.status}"
-
-
-def _signals(story: Story, sheet: _Sheet) -> Iterator[tuple[str, str]]:
-    """The first signal parks the run within seconds and loses nothing; the second one ends it at once."""
-    gentle = True
-    for n, (ended, hit) in enumerate(story.processes, start=1):
-        struck = [passing for passing in ended.passings if passing.struck]
-        if hit is None or not struck or hit.signals[0] is signal.SIGKILL:
-            gentle = gentle and hit is None
-            continue
-        parked, done = STATUSES[hit.signals[0]], ended.status == 0
-        if not done and ended.status != parked:
-            yield "a signal parks", f"process {n}: exit {ended.status} after {hit}: {ended.err[-800:]}"
-        if done and ended.report is not None and ended.report["counts"]["pending"]:
-            yield "a signal parks", f"process {n}: exit 0 with work left after {hit}"
-        if ended.ended - struck[0].at > PROMPT:
-            yield "a signal is prompt", f"process {n} went on for {ended.ended - struck[0].at:.1f} s after {hit}"
-        if len(struck) > 1:
-            gentle = False
-            if ended.ended - struck[1].at > AT_ONCE:
-                yield "a second signal is obeyed at once", f"process {n} went on for {ended.ended - struck[1].at:.1f} s"
-        elif ended.report is None:
-            yield "a parked run reports", f"process {n}: {ended.err[-800:]}"
-    unanswered = [event for _, event in sheet.events if isinstance(event, Unanswered)]
-    if gentle and unanswered:
-        yield "a signal doubles nothing", f"{len(unanswered)} possible duplicates"
-
-
-def _end_state(story: Story) -> Iterator[tuple[str, str]]:
-    """In the end there are the job's files, right to the byte, the manifest that says so, and nothing else."""
-    last = story.second
-    if last is None:
-        return
-    entries = {entry["path"]: entry for entry in (last.manifest or {"exports": ()})["exports"]}
-    scenario = story.stage.sim.scenario
-    for export in story.task.exports:
-        wanted = expected_result(export.request, scenario)
-        entry = entries.get(export.path)
-        if last.files.get(export.path) != wanted.sha256:
-            yield "files are right", f"{export.path} is not what the service made for this question"
-        if entry is None or (entry["key"], entry["sha256"], entry["bytes"], entry["rows"]) != (
-            export.key, wanted.sha256, wanted.bytes, wanted.rows,
-        ):  # fmt: skip
-            yield "the manifest is right", f"{export.path}: {entry}"
-    paths = {export.path for export in story.task.exports}
-    if set(last.files) != paths or set(entries) != paths:
-        yield (
-            "nothing else lies about",
-            f"files {sorted(set(last.files) ^ paths)}, manifest {sorted(set(entries) ^ paths)}",
-        )
-    if set(last.strays) - KEPT:
-        yield "nothing else lies about", f"in the state folder: {sorted(set(last.strays) - KEPT)}"
-    asked = [
-        entry
-        for kind in LEDGERS
-        for entry in story.ledger(kind)
-        if entry.at + story.stage.sim._world._began >= last.began
-    ]
-    if asked:
-        yield "a run with nothing to do asks nothing", f"{len(asked)} requests"
-    if story.verified is None or story.verified.status != 0:
-        yield (
-            "verify agrees",
-            f"{story.verified and (story.verified.status, story.verified.out, story.verified.err[-400:])}",
-        )
-
-
-def _journal_survives(story: Story) -> Iterator[tuple[str, str]]:
-    """A kill never damages the journal."""
-    for n, (ended, _) in enumerate(story.all, start=1):
-        if ended.damage is not None:
-            yield "the journal survives", f"after process {n}: {ended.damage}"
-        for name in ended.strays:
-            if ".corrupt-" in name or ".orphan-" in name:
-                yield "the journal survives", f"after process {n} there is {name}"
-
-
-def _duplicates(story: Story, sheet: _Sheet) -> Iterator[tuple[str, str]]:
-    """Possible duplicates ≤ kills between an intent and its id: each one told has a death of its own in between."""
-    deaths = [ended.ended for ended, _ in story.all if ended.report is None]
-    intended: dict[str, float] = {}
-    for at, event in sheet.events:
-        if isinstance(event, Intended):
-            intended[event.key] = at
-        elif isinstance(event, Unanswered) and not any(intended[event.key] <= death <= at for death in deaths):
-            yield "a possible duplicate needs a kill", f"{event.key[:10]} at {at:.2f}"
-
-
-def _creations(story: Story, sheet: _Sheet) -> Iterator[tuple[str, str]]:
-    """Created per question ≤ 1 + lost + possible duplicates; ≤ what was lost and doubled if it was stored all along."""
-    began = story.processes[0][0].began
-    mine = [event for at, event in sheet.events if at >= began]
-    created = Counter(sheet._key(read_question(post.body)) for post in story.ledger("posts") if post.created)
-    for key, count in created.items():
-        paid = sum(isinstance(event, (Lost, Unanswered)) and event.key == key for event in mine)
-        if count > paid + (key not in story.stored_before):
-            yield "exports are paid once", f"{key[:10]} was created {count} times, {paid} are accounted for"
-    for key in {event.key for event in mine}:
-        own = [event for event in mine if event.key == key]
-        answered = sum(isinstance(event, (Created, Refused, Unanswered)) for event in own)
-        if sum(isinstance(event, Intended) for event in own) != answered:
-            yield "every intent has an end", f"{key[:10]}"
-        if sum(isinstance(event, Stored) for event in own) > 1:
-            yield "stored once", f"{key[:10]} was stored {sum(isinstance(event, Stored) for event in own)} times"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from typing import Any
 
 import yaml
 from evidence import sha
+from secrets_hunt import files_below, hunt
 
 from orchestrator.cli.options import Ask
 from orchestrator.cli.task import Task, load
@@ -36,6 +38,12 @@ from orchestrator.simulator.server import Simulator
 
 PROGRAM = Path(__file__).with_name("killpoints.py")
 TOKEN = "CANARYTOKEN-5b1f7c20d9"
+SECRETS = (TOKEN, "Signature=", "KSIMULATOR0001")
+"""The token, and what every signed URL has in its query."""
+RUN = ("run", "job.yaml", "--json", "--verbose")
+KILL = (signal.SIGKILL,)
+ANY, MOMENT = "any", "moment"
+"""Labels: whichever point it is; so many thousandths of the time that an undisturbed run takes."""
 PATIENCE = 60.0
 """Seconds after which a process that says nothing any more is taken for stuck."""
 RETRY_AFTER = 0.2
@@ -94,15 +102,31 @@ JOURNAL_BEGINS = frozenset({"begin", "recall"})
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What happens to a process: at the `nth` passing of `label` it gets `signals`, each once the one before was heard."""
+    """What happens to a process: at the `nth` passing of `label` it gets `signals`, each once the one before was heard.
+
+    With a `fault` it is a call to the disk that fails there instead (`ENOSPC`, `EIO-once`: see `diskpoints.py`).
+    """
 
     label: str
     nth: int = 1
-    signals: tuple[signal.Signals, ...] = (signal.SIGKILL,)
+    signals: tuple[signal.Signals, ...] = KILL
+    fault: str = ""
 
     def __str__(self) -> str:
-        names = "+".join(number.name.removeprefix("SIG") for number in self.signals)
+        names = self.fault or "+".join(number.name.removeprefix("SIG") for number in self.signals)
         return f"{self.label}:{self.nth}" + (f"={names}" if names != "KILL" else "")
+
+    @property
+    def kills(self) -> bool:
+        return self.signals == KILL and not self.fault
+
+    def environment(self, takes: float) -> dict[str, str]:
+        """For `killpoints.py`; `takes` is how long an undisturbed run takes, in seconds."""
+        numbers = ",".join(str(int(number)) for number in self.signals)
+        what = {"KILLPOINT_FAULT": self.fault} if self.fault else {"KILLPOINT_SIGNALS": numbers}
+        if self.label == MOMENT:
+            return what | {"KILLPOINT_AFTER": str(self.nth / 1000 * takes)}
+        return what | {"KILLPOINT": self.label, "KILLPOINT_NTH": str(self.nth)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +157,8 @@ class Ended:
     records: Mapping[str, Record] = field(default_factory=dict)
     damage: str | None = None
     """Why the journal could not be read."""
+    leaks: Sequence[tuple[str, str, str]] = ()
+    """Secrets in what it said and in whatever lay there afterwards, the journal's log included."""
 
     @property
     def report(self) -> Mapping[str, Any] | None:
@@ -165,7 +191,7 @@ class Server:
         self._scratch = scratch
 
     async def run(
-        self, folder: Path, arguments: Sequence[str], hit: Hit | None, *, cold: bool = False, bug: str | None = None
+        self, folder: Path, arguments: Sequence[str], hit: Mapping[str, str], *, cold: bool, bug: str | None
     ) -> Ended:
         out, err, log = (self._scratch / name for name in ("out", "err", "log"))
         log.unlink(missing_ok=True)
@@ -173,9 +199,7 @@ class Server:
         env["SSL_CERT_FILE"] = os.devnull  # nothing here is TLS, and to read the system's certificates takes 40 ms
         if bug is not None:
             env["KILLPOINT_BUG"] = bug
-        if hit is not None:
-            numbers = ",".join(str(int(number)) for number in hit.signals)
-            env |= {"KILLPOINT": hit.label, "KILLPOINT_NTH": str(hit.nth), "KILLPOINT_SIGNALS": numbers}
+        env |= hit
         began, offset = time.monotonic(), time.monotonic() - time.time()  # noqa: TID251 - what other processes go by
         status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
         lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
@@ -221,7 +245,13 @@ class Stage:
         self.sim = sim
         self.folder = root / "here"
         self.passings: dict[str, list[str]] = {}
-        """Phase → the labels that an undisturbed run passes, in order."""
+        """Phase → the labels that an undisturbed run passes, in order; calls to the disk are apart."""
+        self.disk: dict[str, list[str]] = {}
+        """Phase → the calls to the disk."""
+        self.idle: list[str] = []
+        """The labels that a run with nothing to do passes, and so every run."""
+        self.phase = ""
+        self._takes: dict[str, float] = {}
         self._heard: dict[str, dict[str, list[Any]]] = {}
         self._root = root
         self._server = server
@@ -246,7 +276,10 @@ class Stage:
             self._heard[phase.name] = {} if phase.name in JOURNAL_BEGINS else self._ledger()
             ended = await self.run()
             assert ended.status == 0, f"an undisturbed run: exit {ended.status}\n{ended.out}\n{ended.err}"
-            self.passings[phase.name] = [passing.label for passing in ended.passings]
+            self._takes[phase.name] = ended.ended - ended.began
+            for apart, kept in ((False, self.passings), (True, self.disk)):
+                kept[phase.name] = [p.label for p in ended.passings if p.label.startswith("disk.") is apart]
+        self.idle = [p.label for p in (await self.run()).passings if not p.label.startswith("disk.")]
 
     def _ledger(self) -> dict[str, list[Any]]:
         return {kind: list(getattr(self.sim.stats, kind)) for kind in ("posts", "polls", "downloads")}
@@ -257,6 +290,7 @@ class Stage:
 
     def begin(self, phase: str) -> Task:
         """Everything as it is when the phase begins, and its job."""
+        self.phase = phase
         shutil.rmtree(self.folder)
         shutil.copytree(self._root / phase, self.folder)
         self.sim.swap(_scenario(PHASES[phase]))
@@ -266,23 +300,27 @@ class Stage:
         return load(str(self.folder / "job.yaml"), Ask(), {"LOOP_API_TOKEN": TOKEN}, time.time())  # noqa: TID251 - as the program does
 
     async def run(self, *arguments: str, hit: Hit | None = None, cold: bool = False, bug: str | None = None) -> Ended:
-        """`run JOB --json` unless `arguments` say otherwise, and what lies there afterwards."""
-        ended = await self._server.run(self.folder, arguments or ("run", "job.yaml", "--json"), hit, cold=cold, bug=bug)
+        """`run JOB` unless `arguments` say otherwise, and what lies there afterwards."""
+        what = {} if hit is None else hit.environment(self._takes[self.phase])
+        ended = await self._server.run(self.folder, arguments or RUN, what, cold=cold, bug=bug)
         await self._settle()
+        left = files_below(self.folder)
+        leaks = hunt({"stdout": ended.out.encode(), "stderr": ended.err.encode()} | left, SECRETS)
         files, manifest, strays = {}, None, []
-        for path in sorted(path for path in self.exports.rglob("*") if path.is_file()):
+        for path, data in ((Path(path), data) for path, data in left.items()):
+            if self.exports not in path.parents:
+                continue
             name = str(path.relative_to(self.exports))
             if self.state in path.parents:
                 strays.append(str(path.relative_to(self.state)))
             elif name == "manifest.json":
-                manifest = json.loads(path.read_bytes())
+                manifest = json.loads(data)
             else:
-                files[name] = sha(path.read_bytes())
+                files[name] = sha(data)
         records, damage = self._records()
-        return Ended(
-            ended.status, ended.out, ended.err, ended.began, ended.ended, ended.offset, ended.passings,
-            files, strays, manifest, records, damage,
-        )  # fmt: skip
+        return dataclasses.replace(
+            ended, files=files, strays=strays, manifest=manifest, records=records, damage=damage, leaks=leaks
+        )
 
     def manifest(self) -> Mapping[str, Any]:
         """As it lies there; empty if none does."""
