@@ -129,6 +129,7 @@ class JobFiles:
         download = world.download(report_id)
         exchange = Exchange(download.seq, 0, "fetch", report_id, download=download, target=target, dies_at=dies_at)
         exchange.tainted = report_id in self.tainted
+        world.exchanges.append(exchange)
         world.point("file open")
         self.running += 1
         world.process.downloads_at_once = max(world.process.downloads_at_once, self.running)

@@ -71,6 +71,7 @@ class JobWorld(World):
             lookup_fails=lambda name: self.blows("dns", share=0.3) is not None,
             passing=self._passing,
             dusty=0.1,
+            coarse=60,
         )
 
     def blows(self, *kinds: str, share: float = 1.0) -> str | None:
@@ -129,11 +130,17 @@ def verdict(world: JobWorld) -> list[Violation]:
     """The oracle's, and what only the wire can tell: that each call of the client said what it was answered."""
     found = judge(world.evidence)
     for exchange in world.exchanges:
-        if exchange.ended is None:  # nobody was there any more to hear its end
-            continue
-        found += [
-            Violation("calls tell the truth", f"{exchange.n}: {text}") for text in l2_oracle.judge_call(exchange, [])
-        ]
+        if exchange.ended is not None:  # else nobody was there any more to hear its end
+            found += [
+                Violation("calls tell the truth", f"{exchange.n}: {text}")
+                for text in l2_oracle.judge_call(exchange, [])
+            ]
+        if (
+            exchange.download
+            and exchange.download.outcome in ("whole", "corrupt")
+            and not exchange.replies[-1].delimited
+        ):
+            found.append(Violation("calls tell the truth", "a body whose end can't be told from a cut was taken"))
     found += [Violation("nothing leaks", leak) for leak in world.leaks]
     return found + [Violation("nobody complains", text) for text in world.complaints]
 

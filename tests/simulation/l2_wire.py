@@ -191,7 +191,7 @@ class Connection:
         """A few hundred fragments at most: many of one byte where heads and small bodies are, larger ones then."""
         chance, at = self._chance, 0
         dust = chance.randrange(400) if self._cut_small else 0
-        largest = max(chance.choice((1, 7, 100, 1500, 20_000, 300_000)), len(data) // 200)
+        largest = max(chance.choice((1, 7, 100, 1500, 20_000, 300_000)), len(data) // 200, self.loop.net.coarse)
         while at < len(data):
             size = 1 if at < dust else chance.randint(1, largest)
             yield chance.choice((0.0, 0.0, 0.0, self._lag)), data[at : at + size]
@@ -272,6 +272,8 @@ class Net:
     """Hears what a connection comes to: `connecting`, `connected`, `sent` and `answered` (their first bytes)."""
     dusty: float = 0.4
     """The share of connections on which heads and small bodies come byte by byte."""
+    coarse: int = 0
+    """Bytes below which no other fragment need be: many small ones take their time."""
     ticks: int = 0
 
     def tick(self) -> int:
