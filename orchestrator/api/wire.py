@@ -66,7 +66,7 @@ def create_answer(
     if answer is None or report_id is None:
         lacks = "no JSON object" if answer is None else "no readable id"
         return Broken(f"the API answered {status} with {lacks} in it, so whether an export was created is not known")
-    return Accepted(report_id, _status_text(answer.get("status")))
+    return Accepted(report_id, _status_text(answer.get("status"), secret))
 
 
 def status_answer(
@@ -88,7 +88,7 @@ def status_answer(
     # UUIDs are the same in either case, and nobody said that the service keeps theirs.
     if report_id is not None and isinstance(told_of, str) and told_of.casefold() != report_id.casefold():
         return Broken("the API answered about another report than the one asked for")
-    text = _status_text(answer.get("status"))
+    text = _status_text(answer.get("status"), secret)
     if not text:
         return Broken("the API answered 200 without a readable status")
     url = answer.get("url")
@@ -151,8 +151,8 @@ def _readable_id(value: Any) -> str | None:
     return value
 
 
-def _status_text(value: Any) -> str:
-    return presentable(value, longest=_LONGEST_STATUS) if isinstance(value, str) else ""
+def _status_text(value: Any, secret: str) -> str:
+    return presentable(value, secret, longest=_LONGEST_STATUS) if isinstance(value, str) else ""
 
 
 def _without_query(location: str | None, secret: str) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from orchestrator.api import disguises
+
 LONGEST = 500
 """Characters of a server's own words that are passed on."""
 
@@ -41,9 +43,10 @@ def json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def said(body: bytes, secret: str = "") -> str:
-    """The server's own words in an error body; empty if it has none. `secret` is cut out wherever it is echoed."""
+    """The server's own words in an error body; empty if it has none. `secret` is cut out wherever it is echoed, in any disguise."""
     if len(secret) >= _SHORTEST_SECRET:  # before anything is cut off: half a secret is still one
-        body = body.replace(secret.encode(), _HIDDEN.encode())
+        for form in disguises.forms(secret):
+            body = body.replace(form.encode(), _HIDDEN.encode())
     found = json_object(body)
     return presentable(_page(body) if found is None else _spoken(found), secret)
 
@@ -52,9 +55,11 @@ def presentable(text: str, secret: str = "", longest: int = LONGEST) -> str:
     """`text` in one line, without control characters, escape sequences, queries of URLs and `secret`."""
     text = " ".join(_ESCAPE_SEQUENCES.sub("", text).split())
     text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
-    if len(secret) >= _SHORTEST_SECRET:  # once more: it may have been spelt with escapes
-        text = text.replace(secret, _HIDDEN)
-    text = _QUERIES.sub(r"\1", text[:_HEAD])
+    text = text[:_HEAD]
+    known = disguises.pattern([secret]) if len(secret) >= _SHORTEST_SECRET else None
+    if known is not None:  # once more: it may have been spelt with escapes, or with line breaks in it
+        text = known.sub(_HIDDEN, text)
+    text = _QUERIES.sub(r"\1", text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

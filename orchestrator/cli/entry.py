@@ -23,8 +23,10 @@ def main() -> NoReturn:
 
         if PARKING.intersection(sys.argv[1:2]):
             SIGNALS.install()
+        from orchestrator.cli import last_words
         from orchestrator.cli.main import run_program
 
+        last_words.install()
         status = run_program(sys.argv[1:])
     except KeyboardInterrupt:
         status = 130

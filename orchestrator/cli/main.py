@@ -75,6 +75,8 @@ def _run(arguments: list[str]) -> int:
         if as_json:
             say.errors_document(error)
         return exits.of_error(error)
-    except Exception as bug:  # noqa: BLE001  the last resort: every other error has been declared
+    except SystemExit:
+        raise
+    except BaseException as bug:  # noqa: BLE001  the last resort: every other error has been declared
         say.bug(bug)
         return exits.BUG

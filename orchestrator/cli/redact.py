@@ -6,20 +6,14 @@ Three nets, each of which would do alone in most cases: the known secrets in eve
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
+from orchestrator.api import disguises
 from orchestrator.progress.words import printable
 
 REDACTED = "[redacted]"
-
-_TOLERANT_FROM = 8
-"""From this length on a secret is found even when blanks or line breaks were put between its characters."""
 
 _SECRET_NAMES = re.compile(r"(?i)^(proxy-)?authorization$|^(set-)?cookie$|^x-api-key$|token$|password$|^secret$")
 # A header's value, of which a part may have been redacted already.
@@ -50,10 +44,8 @@ class Redactor:
     """Cleans text and values. `secrets` are those known to this process: tokens, passwords of proxies."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret.strip())}
-        # The longest first: a form that holds another one must go as a whole.
-        ordered = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = re.compile("|".join(map(_spelling, ordered))) if ordered else None
+        stripped = (secret.strip() for secret in secrets)
+        self._known = disguises.pattern(secret for secret in stripped if len(secret) >= _SHORTEST)
 
     def text(self, text: str, *, lines: bool = False) -> str:
         """`text` without secrets and without what a terminal obeys; `lines` keeps line feeds and tabs."""
@@ -78,30 +70,3 @@ class Redactor:
     def field(self, name: str, value: Any) -> Any:
         """The value of a field whose very name may say that it is a secret."""
         return REDACTED if _SECRET_NAMES.search(name) and value is not None else self.value(value)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """A secret as headers, URLs, JSON, `repr` and base64 spell it."""
-    if len(secret) < _SHORTEST:
-        return
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield repr(secret)[1:-1]
-    for quoted in (quote(secret), quote(secret, safe=""), quote_plus(secret)):
-        yield quoted
-        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), quoted)
-    raw = secret.encode()
-    yield binascii.hexlify(raw).decode()
-    for before in range(3):
-        # Inside a longer base64 text (`user:secret`) the secret begins at any of three places; what its neighbours
-        # share a character with is cut off.
-        coded = base64.b64encode(b"\0" * before + raw)
-        inner = coded.rstrip(b"=")[(0, 2, 3)[before] : len(coded.rstrip(b"=")) - (1 if coded.endswith(b"=") else 0)]
-        if len(inner) >= _TOLERANT_FROM:
-            yield inner.decode()
-            yield inner.translate(bytes.maketrans(b"+/", b"-_")).decode()
-
-
-def _spelling(form: str) -> str:
-    gap = r"(?:\s|\\n)*" if len(form) >= _TOLERANT_FROM else ""
-    return gap.join(map(re.escape, form))

@@ -133,15 +133,19 @@ class Rehearsal:
         self.sim.swap(Scenario(**self.scenario))
 
     async def start(
-        self, *arguments: object, env: Mapping[str, str] | None = None, python: Sequence[str] = (), **more: Any
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        python: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "orchestrator"),
+        **more: Any,
     ) -> Running:
         """Starts `orchestrator ARGUMENTS…` in the folder, in an environment that knows little but `self.env`."""
         outside = {name: os.environ[name] for name in LEFT_BY_THE_OS if name in os.environ}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *python,
-            "-m",
-            "orchestrator",
+            *program,
             *map(str, arguments),
             cwd=self.folder,
             env=outside | {"HOME": str(self.folder)} | self.env | dict(env or {}),

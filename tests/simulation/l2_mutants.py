@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import l2
 import l2_jobs
+from mutants import MUTANTS as PROTOCOL
 from mutants import Mutant
 from oracle import judge
 
@@ -34,7 +35,7 @@ MUTANTS = (
     Mutant("every 4xx is a bad request", "api.wire:create_answer", "if status == 400:", "if 400 <= status < 500:"),
     Mutant("any 2xx without an id is accepted", "api.wire:create_answer", "if answer is None or report_id is None:", "if answer is None:"),
     Mutant("a wait is shortened", "api.wire:parse_retry_after", "until - (now if served is None else served)", "until - now"),
-    Mutant("the token in the words", "api.words:presentable", "if len(secret) >= _SHORTEST_SECRET:", "if False:"),
+    Mutant("the token in the words", "api.words:presentable", "if known is not None:", "if False:"),
     Mutant("no timeout", "api.client:LoopClient._open", "total=timeout", "total=None"),
     Mutant("what follows the array is not looked at", "content.json_rows:JsonRows.finish", "scanner.finish()", "pass"),
     Mutant("a partial file is kept", "engine.transfer:Transfers._discard", "await self._storage.discard(partial.writer.temp)", "pass"),
@@ -42,17 +43,18 @@ MUTANTS = (
 )  # fmt: skip
 
 
-JOB_MUTANTS = [one for one in MUTANTS if one.name in {
+JOB_MUTANTS = [one for one in (*MUTANTS, *PROTOCOL) if one.name in {
     "every break was never sent", "every break was sent", "every 4xx is a bad request", "a wait is shortened",
-    "a lost answer is a crash", "the URL is quoted anew", "an answer about another report",
-    "the token in the words", "a partial file is kept",
+    "a lost answer is a crash", "the URL is quoted anew", "an answer about another report", "a partial file is kept",
+    "any 5xx counts as not created", "a POST is repeated inside the attempt", "the token is not blanked out",
+    "the file host's Retry-After is ignored", "the content is not checked",
 }]  # fmt: skip
-"""Those that whole jobs must notice too, by what becomes of the job: the oracle of all levels judges, and no call is looked at."""
+"""Those that whole jobs must notice, by what becomes of the job: the oracle of all levels judges, and no call is looked at."""
 JOB_QUICK = (
     "every break was never sent",
     "every break was sent",
-    "an answer about another report",
     "a wait is shortened",
+    "any 5xx counts as not created",
 )
 
 
