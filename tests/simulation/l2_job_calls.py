@@ -46,6 +46,11 @@ class Exchange(l2_hosts.Call):
     """The host means to send what is not the file."""
 
     @property
+    def came_to_an_end(self) -> bool:
+        """It is a download whose body ended, for the client, as it was announced."""
+        return self.download is not None and self.download.outcome in ("whole", "corrupt")
+
+    @property
     def clean(self) -> bool:
         """What came last came as it was meant, and it was the file."""
         return bool(self.replies) and self.replies[-1].whole and not self.corrupt and not self.tainted

@@ -54,8 +54,7 @@ class JobWorld(World):
         self.net_chance = random.Random(f"net {seed}")
         files = FileHosts(self, "files")
         self.hosts = {API: ApiHost(self, "api"), FILES: files, CDN: files}
-        self.happy = chance.random() < 0.2
-        """One of the file host's addresses leads nowhere."""
+        self.file_addresses = [BLACK_HOLE, FILES] if chance.random() < 0.2 else [FILES]
         self.net = self._new_net()
         self.exchanges: list[Exchange] = []
         self.leaks: list[str] = []
@@ -64,7 +63,7 @@ class JobWorld(World):
     def _new_net(self) -> Net:
         return Net(
             self.net_chance,
-            names={"api.test": [API], "files.test": [BLACK_HOLE, FILES] if self.happy else [FILES], "cdn.test": [CDN]},
+            names={"api.test": [API], "files.test": self.file_addresses, "cdn.test": [CDN]},
             hosts=dict(self.hosts),
             black_holes={BLACK_HOLE},
             strayed=self.evidence.strayed,
@@ -130,17 +129,11 @@ def verdict(world: JobWorld) -> list[Violation]:
     """The oracle's, and what only the wire can tell: that each call of the client said what it was answered."""
     found = judge(world.evidence)
     for exchange in world.exchanges:
-        if exchange.ended is not None:  # else nobody was there any more to hear its end
-            found += [
-                Violation("calls tell the truth", f"{exchange.n}: {text}")
-                for text in l2_oracle.judge_call(exchange, [])
-            ]
-        if (
-            exchange.download
-            and exchange.download.outcome in ("whole", "corrupt")
-            and not exchange.replies[-1].delimited
-        ):
-            found.append(Violation("calls tell the truth", "a body whose end can't be told from a cut was taken"))
+        heard = exchange.ended is not None  # else nobody was there any more to hear its end
+        texts = list(l2_oracle.judge_call(exchange, [])) if heard else []
+        if exchange.came_to_an_end and not exchange.replies[-1].delimited:
+            texts.append("a body whose end can't be told from a cut was taken")
+        found += [Violation("calls tell the truth", f"{exchange.n}: {text}") for text in texts]
     found += [Violation("nothing leaks", leak) for leak in world.leaks]
     return found + [Violation("nobody complains", text) for text in world.complaints]
 
@@ -174,8 +167,12 @@ def many(first: int, last: int) -> int:
         for violation in violations:
             print(f"seed {seed}: {violation}", file=sys.stderr, flush=True)
     print(covered.table(time.monotonic() - began_at))
-    print(f"\nfaults of the wire: {wire.total()}")
-    print(*(f"  {kind:28} {wire[kind]:9}" for kind in KINDS), sep="\n")
+    for title, counts in (
+        ("faults of the wire", {kind: wire[kind] for kind in KINDS}),
+        ("kills on the wire", {label: covered.labels[label] for label in LABELS}),
+    ):
+        print(f"\n{title}: {sum(counts.values())}")
+        print(*(f"  {name:28} {count:9}" for name, count in counts.items()), sep="\n")
     return 1 if covered.violations else 0
 
 

@@ -13,7 +13,7 @@ from l2_hosts import API, FILES, RANGES
 from l2_mutants import MUTANTS, first_catch
 from l2_mutants import SEEDS as MUTANT_SEEDS
 
-SEEDS = 400
+SEEDS = 150
 QUICK = (
     "a body without an end is taken",
     "every break was never sent",
