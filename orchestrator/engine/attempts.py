@@ -199,8 +199,13 @@ class Attempts:
     # ------------------------------------------------------------------------------------------------------- probe
 
     @property
-    def can_probe(self) -> bool:
-        return self._known is not None
+    def known(self) -> tuple[str, Ref] | None:
+        """The report, and the part it is of, that the host has told of last; None if it has told of none."""
+        if self._known is None:
+            return None
+        report_id, record = self._known
+        index = next(part.index for part in record.parts if part.report(report_id) is not None)
+        return report_id, (record.key, index)
 
     async def probe(self) -> None:
         """Asks a host that seems down for a report that it has told of before.
@@ -208,7 +213,7 @@ class Attempts:
         It leaves nothing behind, as a POST might, and the answer says whose fault the failures are when they are all
         of one export, with no other left to compare it with.
         """
-        assert self._known is not None, "only asked for if `can_probe`"
+        assert self._known is not None, "only asked for if one is known"
         report_id, record = self._known
         now = self._clock.now()
         self._spending.rate.sent(now)

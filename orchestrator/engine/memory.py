@@ -9,14 +9,14 @@ hash claims is believed by its size, for to read everything at each start would 
     - two hashes of one size claim the path: renames between the death of a process and its last word, older memories;
     - a file is on the move (`Moving` is durable before a rename) and two of its names have its size;
     - the manifest knows a file of an export that the journal knows otherwise;
-    - a file of that size is not where it should be: it may be this one, under another's name.
+    - a file of that size is not where it should be, or the journal has forgotten one: it may be this one, under another's name.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -100,15 +100,18 @@ def disputed(
         stored = known.parts[0].stored if known is not None else None
         if known is not None and (stored is None or stored.sha256 != claim.sha256):
             doubtful.add(claim.path)
-    astray = {
-        (file.bytes, file.sha256)
+    suspect = {claim.bytes for claim in _told(entries) if claim.key not in records}
+    suspect |= {
+        file.bytes
         for record in records.values()
         for file in record.stored or ()
         if not homes.get((record.key, file.sha256))
     }
-    sizes_astray = {size for size, _ in astray}
+    of_size: dict[int, set[str]] = {}
+    for claim in claims:
+        of_size.setdefault(claim.bytes, set()).add(claim.sha256)
     for path, hashes in plausible.items():
-        if any(c.bytes in sizes_astray and (c.bytes, c.sha256) not in astray for c in hashes.values()):
+        if any(c.bytes in suspect and len(of_size[c.bytes]) > 1 for c in hashes.values()):
             doubtful.add(path)
     return [path for path in dict.fromkeys(claim.path for claim in claims) if path in doubtful & plausible.keys()]
 
@@ -195,6 +198,9 @@ class _Settler:
         key, path, at = str(entry["key"]), str(entry["path"]), _seconds(entry["stored_at"])
         file = _file(entry)
         known = self._records[key].parts[0] if key in self._records else None
+        if known is None and not self._there(path, file):
+            path = self._strays.get(file.sha256, path)
+            file = replace(file, path=path)
         stored = known.stored if known is not None else None
         if stored is not None and stored.sha256 == file.sha256:
             if not self._there(stored.path, stored) and self._there(path, file):

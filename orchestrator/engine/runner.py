@@ -354,8 +354,8 @@ class Runner:
                 break
             choice = choose(self._wants, self._spending.budgets(now), now)
             if isinstance(choice, Go):
-                if self._is_probe(choice.want) and self._attempts.can_probe:
-                    self._start_probe(tasks, now)
+                if self._is_probe(choice.want) and self._attempts.known is not None:
+                    self._start_probe(tasks, *self._attempts.known, now)
                 else:
                     self._start(tasks, choice.ref, choice.want, now)
             else:
@@ -388,7 +388,11 @@ class Runner:
         """The next request would go to a host that answers nobody."""
         return isinstance(want, (Create, Poll)) and self._spending.health("api").down
 
-    def _start_probe(self, tasks: anyio.abc.TaskGroup, now: float) -> None:
+    def _start_probe(self, tasks: anyio.abc.TaskGroup, report_id: str, ref: Ref, now: float) -> None:
+        report = self._records[ref[0]].parts[ref[1]].report(report_id)
+        if ref in self._open and ref not in self._busy and report is not None and report.live:
+            self._start(tasks, ref, Poll(now, report_id), now)  # what it finds out of the report counts as well
+            return
         self._spending.rate.reserve(now)
         self._spending.asking += 1
         tasks.start_soon(self._probe)

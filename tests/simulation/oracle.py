@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from evidence import Call, Commit, Evidence, Process
+from evidence import Call, Commit, Evidence, Gate, Process
 
 from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
 from orchestrator.engine.states import (
@@ -36,6 +36,8 @@ from orchestrator.engine.states import (
 )
 
 EPS = 1e-6
+SOON = 1.5
+"""Seconds within which a process must have kept what it heard (its journal's disk takes much less)."""
 SECRETS = ("CANARYTOKEN", "CANARYSIGNATURE")
 
 
@@ -185,28 +187,21 @@ def no_final_name_shows_less(e: Evidence) -> Iterator[str]:
 @rule
 def stored_stays(e: Evidence) -> Iterator[str]:
     """What the journal calls stored lies on the disk, after every death: durable first, then told."""
-    astray: set[str] = set()
     for census in e.census:
         if not census.trusted:
             continue
         there = set(census.files.values())
-        # A rename whose journal entry never came, and a job whose labels changed back since: the file is found to be
-        # gone from where the journal knows it, and exported again.
-        astray |= {
-            file.sha256 for r in census.records.values() for file in r.stored or ()
-            if file.sha256 in there and census.files.get(file.path) != file.sha256
-        }  # fmt: skip
-        coming = [p.file for r in census.records.values() for p in r.parts if p.state is State.VERIFIED and p.file]
+        parts = [part for record in census.records.values() for part in record.parts]
+        coming = {part.file.sha256 for part in parts if part.state is State.VERIFIED and part.file}
+        coming |= {part.stored.sha256 for part in parts if part.moving and part.stored}
         for record in census.records.values():
             if e.forgotten and record.key not in e.processes[census.process].named:
                 continue  # an older memory may not know that its file was moved on or replaced
             for part in record.parts:
                 file = part.stored
-                if file is None or file.sha256 in there | e.removed | astray:
+                if file is None or file.sha256 in there | e.removed:
                     continue
-                # A newer one may just have taken its place, and may have been taken away in turn.
-                taken = any(f.path == file.path and f.sha256 in e.removed for f in coming)
-                if not taken and census.files.get(file.path) not in {f.sha256 for f in coming}:
+                if census.files.get(file.path) not in coming:  # else a newer one has just taken its place, as announced
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"
 
 
@@ -223,7 +218,7 @@ def the_manifest_is_memory_enough(e: Evidence) -> Iterator[str]:
         if (
             told is None
             or after.only != "missing"
-            or any(before[-1].seq < at < after.first_seq for at in e.older_manifests)
+            or any(before[-1].seq < at <= after.first_seq for at in e.older_manifests)
         ):
             continue
         for export in after.exports:
@@ -266,12 +261,24 @@ def manifest_is_current(e: Evidence) -> Iterator[str]:
     manifests = dict(e.manifest_at_ends)
     for census in e.census:
         p = e.processes[census.process]
-        if p.how != "ended" or p.report is None or p.report["outcome"] in ("storage", "bug"):
+        if p.how != "ended" or p.report is None or p.disk_trouble or p.report["outcome"] == "bug":
             continue
         told = {(x["key"], x["path"], x["sha256"]) for x in (manifests[p.n] or {"exports": ()})["exports"]}
         known = {(r.key, f.path, f.sha256) for r in census.records.values() for f in r.stored or ()}
         for key, path, _ in told ^ known:
             yield f"after process {p.n} manifest and journal differ about {key} at {path}"
+
+
+@rule
+def nothing_is_left_behind(e: Evidence) -> Iterator[str]:
+    """A run that ends in its own words leaves no temporary file but those that are verified and still to be placed."""
+    for census in e.census:
+        p = e.processes[census.process]
+        if p.how != "ended" or p.disk_trouble:
+            continue
+        parts = [part for record in census.records.values() for part in record.parts]
+        for temp in sorted(census.temps - {part.file.temp for part in parts if part.file and part.file.temp}):
+            yield f"process {p.n} has left {temp}"
 
 
 @rule
@@ -454,9 +461,9 @@ def ids_are_kept(e: Evidence) -> Iterator[str]:
             continue
         p = e.processes[call.process]
         kept = created.get((str(call.key), call.answer.report_id))
-        if kept is None and (p.how == "ended" or p.ended_at - call.answered_at > 1.5) and not p.disk_trouble:
+        if kept is None and (p.how == "ended" or p.ended_at - call.answered_at > SOON) and not p.disk_trouble:
             yield f"{call.answer.report_id} of {call.key} was heard of and not journalled"
-        if kept is not None and kept.at - call.answered_at > 1.5:
+        if kept is not None and kept.at - call.answered_at > SOON:
             yield f"{call.answer.report_id} was journalled {kept.at - call.answered_at:.1f} s after it was heard of"
 
 
@@ -478,6 +485,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
         last = heard[-1]
+        remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x)]
         jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
         # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed.
         old = jumped or (last.answered_at or 0.0) - e.reports[report_id].created_at > stuck_after - 5
@@ -489,12 +497,12 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
                 isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq
                 for x in e.commits
             )
-            gone_twice = _twice(heard, _gone, every, jumped=jumped)
+            gone_twice = _twice(remembered, _gone, every, jumped=jumped)
             # An older journal may not know that it was alive.
             proven = gone_twice or (old and bool(e.forgotten)) if alive else old
             good = status == "Expired" or (status == "PendingOrExpired" and proven)
         elif cause is Cause.MISSING:
-            good = isinstance(last.answer, NotFound) and _twice(heard, _gone, every, jumped=jumped)
+            good = isinstance(last.answer, NotFound) and _twice(remembered, _gone, every, jumped=jumped)
         elif cause is Cause.STUCK:
             good = old and status not in (None, "PendingOrExpired", "Failed", "Expired")
         else:
@@ -502,6 +510,12 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             good = len(corrupt) >= 3
         if not good:
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
+
+
+def _could_be_kept(e: Evidence, call: Call) -> bool:
+    """The run that heard it had a journal to write to, and lived long enough."""
+    p = e.processes[call.process]
+    return not p.disk_trouble and (p.how == "ended" or p.ended_at - (call.answered_at or 0.0) > SOON)
 
 
 def _gone(call: Call) -> bool:
@@ -616,12 +630,26 @@ def silence_is_kept(e: Evidence) -> Iterator[str]:
         for call in asked:
             if call.seq < gate.seq or call.at >= gate.until - EPS:
                 continue
-            if call.process != gate.process:
-                between = e.processes[gate.process + 1 : call.process + 1]
-                ahead = any(p.offset > e.processes[gate.process].offset + EPS for p in between)
-                if not gate.durable or ahead or any(gate.seq < seq < call.seq for seq in lost):
-                    continue
+            if call.process != gate.process and (
+                not gate.durable
+                or any(gate.seq < seq < call.seq for seq in lost)
+                or _clock_ran_ahead(e, gate, call.process)
+            ):
+                continue
             yield f"a request at {call.at:.2f} (process {call.process}) inside the silence from {gate.at:.2f} to {gate.until:.2f} (process {gate.process})"
+
+
+def _clock_ran_ahead(e: Evidence, gate: Gate, until: int) -> bool:
+    """A clock was set forward meanwhile, so that the silence seemed over. One that was set back has a run reckon the whole silence
+    by its own clock anew, and whichever is ahead of that one shortens it as well.
+    """
+    reckoned = [(gate.at, e.processes[gate.process].offset)]
+    for p in e.processes[gate.process + 1 : until + 1]:
+        if any(p.offset > offset + EPS for _, offset in reckoned):
+            return True
+        if any(p.started_at + p.offset < at + offset for at, offset in reckoned):
+            reckoned.append((p.started_at, p.offset))
+    return False
 
 
 @rule
@@ -697,18 +725,33 @@ def nobody_is_forgotten(e: Evidence) -> Iterator[str]:
         gates = [g for g in e.gates if g.process <= p.n]
         for before, after in itertools.pairwise(sent):
             quiet = max(
-                [
-                    before,
-                    *(
-                        min(g.until + g.until * 0 + (g.until - g.at) * 0.1 + 1, after)
-                        for g in gates
-                        if g.until > before
-                    ),
-                ]
+                before, *(min(g.until + (g.until - g.at) * 0.1 + 1, after) for g in gates if g.until > before), 0.0
             )
             slow = any(d.process == p.n and d.at < after for d in e.downloads)
-            if after - quiet > longest + 35 and not slow and p.report and p.report["outcome"] == "succeeded":
-                yield f"process {p.n} asked nothing from {before:.0f} to {after:.0f}"
+            waited_for = _generating(e, p, quiet)
+            if (
+                after - quiet > longest + 35
+                and not slow
+                and p.report
+                and p.report["outcome"] == "succeeded"
+                and (waited_for or after == p.ended_at)
+            ):
+                yield f"process {p.n} asked nothing from {before:.0f} to {after:.0f} about {waited_for}"
+
+
+def _generating(e: Evidence, p: Process, at: float) -> set[str]:
+    """Reports of the job that were known and not yet ready or lost at that time."""
+    found: set[str] = set()
+    for c in e.commits:
+        if c.at > at or c.process > p.n or c.event.key not in p.named:
+            continue
+        if isinstance(c.event, Created):
+            found.add(c.event.report_id)
+        elif isinstance(c.event, (Ready, Lost)):
+            found.discard(c.event.report_id)
+        elif isinstance(c.event, (Failed, Stored, Adopted, Revived)):
+            found -= {r for r in found if e.reports[r].key == c.event.key}
+    return found
 
 
 @rule
@@ -743,7 +786,7 @@ def journal_tells_a_story(e: Evidence) -> Iterator[str]:
         if isinstance(c.event, (Stored, Adopted)):
             stored.add(c.event.key)
     for c in e.commits:
-        if isinstance(c.event, Superseded) and c.event.by not in stored and not e.forgotten:
+        if isinstance(c.event, Superseded) and c.event.by and c.event.by not in stored and not e.forgotten:
             yield f"{c.event.key} was superseded by {c.event.by}, which was never stored"
 
 

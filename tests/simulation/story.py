@@ -85,6 +85,8 @@ def _play(world: World, chance: random.Random) -> None:
         if outcome in ("succeeded", "failed") and world.done():
             world.evidence.finished = True
             break
+        if process.report is not None and (process.report["error"] or {}).get("code") == "account.other":
+            _delete_state(world)  # as the hint says
         world.wait(600.0 if outcome != "parked" else world.policy.limits.longest_pause + 500)
     world.run()  # there is nothing left to do, and nothing is done
     world.last_texts()
@@ -132,10 +134,7 @@ def _meddle(world: World, chance: random.Random) -> None:
         weather.hit("clock jump")
         world.offset += chance.choice((chance.uniform(-1, 1) * 86_400, chance.uniform(-600, 600)))
     if now_and_then("state deleted"):
-        world.journal = type(world.journal)()
-        world.records = {}
-        world.disk.forget_state()
-        world.forget("state deleted")
+        _delete_state(world)
     elif now_and_then("old journal") and world.older:
         journal, records = chance.choice(world.older)
         world.journal, world.records = copy.deepcopy(journal), dict(records)
@@ -148,6 +147,13 @@ def _meddle(world: World, chance: random.Random) -> None:
     if now_and_then("file removed"):
         _remove_a_file(world, chance)
     _edit_job(world, chance, now_and_then)
+
+
+def _delete_state(world: World) -> None:
+    world.journal = type(world.journal)()
+    world.records = {}
+    world.disk.forget_state()
+    world.forget("state deleted")
 
 
 def _remove_a_file(world: World, chance: random.Random) -> None:

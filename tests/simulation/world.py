@@ -456,11 +456,10 @@ class World:
         for path, data in files.items():
             self._show(path, data)
         hashes = {path: sha(data) for path, data in files.items()}
-        # With an older memory, another clock or files of one size leave no way to tell which of two files is newer.
-        one_clock = len({p.offset for p in evidence.processes}) == 1
-        if process.how == "ended" and one_clock and "same size" not in self.weather:
+        if process.how == "ended":  # it has looked which of the files that its memories name are there
             self.trusted = True
         evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
+        evidence.census[-1].temps = frozenset(path.rpartition("/")[2] for path in self.disk.files(self.disk.state))
         manifest = files.get(NAME)
         evidence.manifest = json.loads(manifest) if manifest is not None else None
         evidence.manifest_at_ends.append((process.n, evidence.manifest))

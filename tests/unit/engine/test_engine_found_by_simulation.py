@@ -8,7 +8,7 @@ import pytest
 from fakes import START, World, make_export, make_exports, make_policy, rows_of
 
 from orchestrator.engine import plan
-from orchestrator.engine.ports import Denied, SignedUrl, Status
+from orchestrator.engine.ports import Broken, Denied, NotFound, SignedUrl, Status
 from orchestrator.engine.states import (
     Failed,
     File,
@@ -130,3 +130,15 @@ async def test_the_plan_of_a_moved_holder_is_not_to_be_superseded():
     assert items[1].supersedes == holder.key
     moved = apply(stored(holder), Moved(holder.key, START, path="new.json"))
     assert apply(moved, Superseded(holder.key, START, by=taker.key, path=holder.path)).stored is not None
+
+
+@pytest.mark.looptime
+async def test_a_sign_of_life_heard_by_a_probe_ends_a_doubt():
+    """404, an outage whose end a probe finds out with `Processing`, 404: two reads that are not in a row prove nothing."""
+    export = make_export(0)
+    world = World([export])
+    world.service.takes = lambda request: 400.0
+    answers = {2: NotFound(), 3: Broken("503"), 4: Broken("503"), 5: Broken("503"), 6: None, 7: NotFound()}
+    world.service.on_get = lambda made, n: answers.get(n)
+    assert (await world.run())["outcome"] == "succeeded"
+    assert len(world.service.posts) == 1

@@ -179,3 +179,15 @@ async def test_an_entry_that_cannot_be_understood_is_told(broken):
     with pytest.raises(StorageError) as caught:
         await settle({}, Manifest("job", (broken,)), MemoryStorage(), START)
     assert caught.value.code == "storage.manifest"
+
+
+async def test_a_manifest_alone_is_held_against_the_files_where_sizes_prove_nothing():
+    """The journal is gone, and the run before it died in the middle of its renames."""
+    manifest = [
+        stored(EXPORT, path="a.json"),
+        stored(OTHER, B, path="b.json"),
+        stored(make_export(2), LONG, path="c.json"),
+    ]
+    _, owners, read = await settled([], manifest, {"a.json": B, "c.json": LONG})
+    assert owners == {"a.json": OTHER.key, "c.json": make_export(2).key}
+    assert read == ["a.json"]
