@@ -123,7 +123,7 @@ def _show(document: dict[str, Any], job: str, typed: str) -> None:
         say.people(f"A run is active: {document['active_run']}.")
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
-        say.people(f"The last run {_ENDS[last['outcome']]} at {last['finished_at']}{why}.")
+        say.people(f"The last run {_ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
     if document["possible_duplicates"]:
         say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
     if not document["active_run"] and counts["stored"] < counts["planned"]:

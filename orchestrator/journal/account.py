@@ -35,13 +35,13 @@ def understood(rows: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
 
 def _makes_sense(name: str, value: Any) -> bool:
     if name == "durations":
-        return isinstance(value, list) and all(map(_is_time, value))
+        return isinstance(value, list) and all(map(is_time, value))
     if name.partition("-")[0] == "pause":
-        return isinstance(value, dict) and _is_time(value.get("set_at")) and _is_time(value.get("until"))
+        return isinstance(value, dict) and is_time(value.get("set_at")) and is_time(value.get("until"))
     return True
 
 
-def _is_time(value: Any) -> bool:
+def is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
 
 

@@ -162,7 +162,7 @@ def _telling_damage() -> Iterator[None]:
         if primary_code(error) in NOT_DAMAGE:
             raise
         raise Damaged(str(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{type(error).__name__}: {error}") from None
 
 

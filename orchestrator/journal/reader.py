@@ -11,6 +11,7 @@ from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError
 from orchestrator.journal.records import record_from_text
 from orchestrator.journal.refusals import open_refusal, primary_code
+from orchestrator.journal.soundness import sound
 from orchestrator.journal.versions import MIGRATIONS, Migration, migrate, newest, version_of
 
 NAME = "journal.db"
@@ -19,11 +20,14 @@ NAME = "journal.db"
 def load(connection: sqlite3.Connection) -> Snapshot:
     """Everything a journal of this version knows."""
     records = {
-        key: record_from_text(text)
+        key: sound(key, record_from_text(text))
         for key, text in connection.execute("SELECT key, record FROM exports ORDER BY rowid")
     }
     last = connection.execute("SELECT head FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
-    return Snapshot(records, json.loads(last[0]) if last else None)
+    last_run = json.loads(last[0]) if last else None
+    if not isinstance(last_run, dict | None):
+        raise ValueError("the report of the last run is none")  # noqa: TRY004  it is the journal that is wrong
+    return Snapshot(records, last_run)
 
 
 def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Snapshot | None:
@@ -55,7 +59,7 @@ def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIO
         ):
             raise open_refusal(error, path) from None
         raise _damaged(path, str(error)) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     except OSError as error:
         raise JournalError(

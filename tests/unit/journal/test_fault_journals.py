@@ -5,52 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sqlite3
-import tempfile
-from pathlib import Path
 
 import pytest
 from fuzzing import costly, json_values
 from hypothesis import given
 from hypothesis import strategies as st
+from journal_files import KEYS, Files, FixedClock, changed, fill, opened
 
 from orchestrator.engine.memory import settle
 from orchestrator.engine.ports import Manifest
-from orchestrator.engine.states import Created, Intended, Planned
-from orchestrator.errors import JournalError, LockedError, OrchestratorError, StorageError
+from orchestrator.errors import LockedError, OrchestratorError, StorageError
 from orchestrator.journal.lock import JobLock
-from orchestrator.journal.reader import read_snapshot
 from orchestrator.journal.records import record_from_text, record_text
-from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.storage.manifest import decode, encode
 from orchestrator.storage.memory import MemoryStorage
-
-
-class FixedClock:
-    def now(self):
-        return 1_700_000_000.0
-
-
-KEYS = [f"k{n}" for n in range(20)]
-
-
-async def _fill(folder, *, close):
-    journal = SqliteJournal(folder, FixedClock())
-    await journal.open()
-    for n, key in enumerate(KEYS):
-        await journal.append([Planned(key, 1.0, path=f"{key}.json", requests=({"n": n, "pad": "x" * 400},))])
-        await journal.append([Intended(key, 2.0, part=0)])
-        await journal.append([Created(key, 3.0, part=0, report_id=f"r{n}")])
-    if close:
-        await journal.close()
-    return journal
-
-
-class Files(dict):
-    """Names and bytes; hypothesis tells its arguments, and these are megabytes."""
-
-    def __repr__(self):
-        return f"Files({sorted(self)})"
 
 
 @pytest.fixture(scope="module")
@@ -59,40 +27,13 @@ def journals(tmp_path_factory):
 
     async def make():
         closed, killed = tmp_path_factory.mktemp("closed"), tmp_path_factory.mktemp("killed")
-        await _fill(closed, close=True)
-        journal = await _fill(killed, close=False)
+        await fill(closed, close=True)
+        journal = await fill(killed, close=False)
         files = [Files({path.name: path.read_bytes() for path in sorted(at.iterdir())}) for at in (closed, killed)]
         await journal.close()
         return files
 
     return asyncio.run(make())
-
-
-def opened(files):
-    """What the reader, the writer and, once more, the reader make of these files: records, or a declared error."""
-
-    async def write(folder):
-        journal = SqliteJournal(folder, FixedClock())
-        try:
-            records = dict((await journal.open()).records)
-            await journal.append([Planned("new", 9.0, requests=({},))])
-            return records, journal.rebuilt
-        finally:
-            await journal.close()
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, data in files.items():
-            (folder / file).write_bytes(data)
-        with contextlib.suppress(JournalError, StorageError):
-            read_snapshot(folder)
-        try:
-            records, rebuilt = asyncio.run(write(folder))
-        except (JournalError, StorageError) as error:
-            assert error.hint
-            return None, None
-        assert "new" in read_snapshot(folder).records
-        return records, rebuilt
 
 
 @costly
@@ -114,11 +55,10 @@ def test_a_journal_cut_anywhere_opens_with_what_is_whole_or_is_moved_aside(journ
 def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journals, data):
     files = dict(data.draw(st.sampled_from(journals)))
     name = data.draw(st.sampled_from(sorted(set(files) - {"journal.db-shm"})))
-    changed = bytearray(files[name])
-    at = data.draw(st.integers(0, max(len(changed) - 1, 0)))
+    whole = files[name]
+    at = data.draw(st.integers(0, max(len(whole) - 1, 0)))
     scribble = data.draw(st.binary(min_size=1, max_size=100))
-    changed[at : at + len(scribble)] = scribble
-    files[name] = bytes(changed)
+    files[name] = whole[:at] + scribble + whole[at + len(scribble) :]
     records, _ = opened(files)
     assert records is None or set(records) <= set(KEYS)
 
@@ -127,32 +67,9 @@ def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journa
 @given(version=st.one_of(st.integers(-5, 99).map(str), st.text(max_size=20), st.integers(10**15, 10**20).map(str)))
 def test_a_journal_of_any_version_is_opened_refused_or_moved_aside(journals, version):
     files = dict(journals[0])
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "journal.db"
-        path.write_bytes(files["journal.db"])
-        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (version,))
-        files["journal.db"] = path.read_bytes()
+    files["journal.db"] = changed(files["journal.db"], ("UPDATE meta SET value = ? WHERE name = 'version'", (version,)))
     records, rebuilt = opened(files)
     assert records is None or rebuilt or version == "1"
-
-
-@costly
-@given(nth=st.integers(0, 30), value=json_values)
-def test_a_record_with_anything_in_the_place_of_something_is_no_record_or_one(journals, nth, value):
-    records, _ = opened(journals[0])
-    text = json.loads(record_text(records["k0"]))
-    text[sorted(text)[nth % len(text)]] = value
-    text["of a later version"] = value
-    files = dict(journals[0])
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "journal.db"
-        path.write_bytes(files["journal.db"])
-        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("PRAGMA ignore_check_constraints = ON")
-            connection.execute("UPDATE exports SET record = ? WHERE key = 'k0'", (json.dumps(text),))
-        files["journal.db"] = path.read_bytes()
-    opened(files)
 
 
 def test_a_record_is_the_same_when_it_is_read_again(journals):
