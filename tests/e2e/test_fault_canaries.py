@@ -36,9 +36,10 @@ class Watch:
     async def run(self, status, *arguments, **program):
         done = await self.it.run(*arguments, env=self.env, python=["-X", "dev"], **program)
         assert done.status == status, f"{arguments}: {done}"
-        return self.keep(arguments, done)
+        return self.keep((*arguments, *program.values()), done)
 
     def keep(self, arguments, done):
+        assert f"stdout of {arguments}" not in self.said, "each is kept"
         self.said |= {f"stdout of {arguments}": done.out.encode(), f"stderr of {arguments}": done.err.encode()}
         return done
 
