@@ -84,11 +84,11 @@ class Session:
             journal = SqliteJournal(task.state, self._clock)
             opened = [await journal.open()]
             try:
-                for told in (journal.rebuilt, journal.warning):
-                    if told:
-                        self._console.print(f"warning: {told}", soft_wrap=True)
+                self._warn(journal.rebuilt)
+                self._warn(journal.warning)
                 async with self._neighbours() as (api, files, storage):
                     memory = await self._recall(journal, opened.pop(), storage, adopt=adopt)
+                    self._warn(await wiring.nothing_is_left(task, memory, storage))
                     items = await wiring.make_plan(task, memory.records, storage, self._clock.now())
                     runner = Runner(
                         api=api,
@@ -214,6 +214,10 @@ class Session:
         if as_json or talk.verbose or talk.quiet or talk.no_progress:
             observers.append(logs.LogObserver())
         return Observers(*observers)
+
+    def _warn(self, told: str | None) -> None:
+        if told is not None:
+            self._console.print(f"warning: {told}", soft_wrap=True)
 
     def _tell_end(self, report: dict[str, Any]) -> None:
         if self._talk.log_format == "json":

@@ -80,6 +80,19 @@ def read_journal(task: Task) -> Snapshot:
         return Snapshot()
 
 
+async def nothing_is_left(task: Task, memory: Memory, storage: Storage) -> str | None:
+    """What to tell people when all that was stored is gone, manifest and all: the disk may just not be mounted."""
+    paths = [file.path for record in memory.records.values() for file in record.stored or ()]
+    if memory.manifest is not None or not paths or task.options.keep_missing:
+        return None
+    if any(size is not None for size in await storage.sizes(paths)):
+        return None
+    return (
+        f"neither manifest.json nor any of {len(paths)} stored files is left in {task.root}: they are exported again. "
+        "If a disk belongs there, stop this run (Ctrl-C) and mount it first"
+    )
+
+
 async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage, now: float) -> list[plan.Item]:
     """The plan of a task. Raises JobError if nothing is selected."""
     sizes = await _sizes(storage, plan.paths_to_look_at(records))
