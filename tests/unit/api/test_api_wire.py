@@ -335,6 +335,26 @@ def test_retry_after_never_raises_and_never_leaves_its_bounds(value, date):
     assert wait is None or 0.0 <= wait <= LONGEST_WAIT
 
 
+@given(
+    st.integers(0, 10**7) | st.decimals(0, 10**7, places=3),
+    st.integers(0, 10**9),
+    st.integers(-(10**8), 10**8),
+    st.booleans(),
+)
+def test_a_retry_after_is_never_shortened(wait, sent, skew, dated):
+    """However it is written, and however far the server's clock is from ours."""
+    served = NOW - 5e8 + sent
+    if dated:
+        wait = int(wait)
+        value = format_datetime(datetime.fromtimestamp(served + wait, UTC), usegmt=True)
+    else:
+        value = str(wait)
+    date = format_datetime(datetime.fromtimestamp(served, UTC), usegmt=True)
+    for answer in (create_answer, status_answer):
+        throttled = answer(429, {"Retry-After": value, "Date": date}, b"", now=served + skew)
+        assert throttled.wait == float(wait)
+
+
 def test_retry_after_means_the_same_in_every_time_zone(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()

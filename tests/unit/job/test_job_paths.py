@@ -125,3 +125,60 @@ def test_no_label_escapes_or_adds_a_segment(one, other):
 def test_portable_names_stay_as_they_are(label):
     once = portable_segment(portable_value(label))
     assert portable_segment(portable_value(once)) == once
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["{team}", "{tag}", "{window}", "{ext}", "{name}", "{key}", "{x}", "{", "}", "/", "//", "..", ".", " ", "\\", ":", "con", "nul.", "a", "é", "e\u0301",
+         "\u202e", "\0", "manifest.json", ".orchestrator", "x" * 100]
+    ),
+    max_size=8,
+).map("".join)  # fmt: skip
+LABELS = st.text(min_size=1, max_size=20) | st.sampled_from(
+    [
+        ".",
+        "..",
+        "/",
+        "../..",
+        "a/b",
+        "con",
+        "COM1.x",
+        "aux ",
+        "a.",
+        " ",
+        "\\\\host",
+        "C:",
+        "manifest.json",
+        ".orchestrator",
+        "ﬁ",
+        "\ud800",
+        "x" * 230,
+        "語" * 80,
+    ]
+)
+
+
+@given(st.text(max_size=20) | PIECES, st.tuples(LABELS, LABELS))
+def test_whatever_the_template_a_path_stays_below_the_output_or_is_refused(template, labels):
+    try:
+        read = Template.parse(template)
+        path = read.render(
+            {"team": labels[0], "tag": labels[1], "window": "2024-01", "ext": "json", "name": "j", "key": "k1-0"}
+        )
+    except Misfit:
+        return
+    check(path)
+    assert not path.startswith("/")
+    assert not {"", ".", ".."} & set(path.split("/"))
+    assert path.count("/") == template.count("/"), "a label adds no segment"
+    assert all(len(segment.encode("utf-8", "surrogatepass")) <= MAX_NAME_BYTES for segment in path.split("/"))
+    assert Template.parse(read.text).render(dict.fromkeys(read.placeholders, "a")) == read.render(
+        dict.fromkeys(read.placeholders, "a")
+    )
+
+
+@given(LABELS)
+def test_a_path_collides_with_every_form_that_a_file_system_takes_for_the_same(label):
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, label)
+        assert collision_key(label) == collision_key(other) == collision_key(other.casefold())
