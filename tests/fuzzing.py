@@ -38,7 +38,7 @@ json_values = st.recursive(
 
 @st.composite
 def spoilt(draw, document, values=json_values):
-    """The JSON document with one to three of its values left out, or replaced by something else or by one another."""
+    """The JSON document with one to three of its values left out, or replaced by something else or by one of its like."""
     document = copy.deepcopy(document)
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(document))
@@ -51,7 +51,8 @@ def spoilt(draw, document, values=json_values):
             case "leave out":
                 del holder[key]
             case _:
-                other, at = places[draw(st.integers(0, len(places) - 1))]
+                alike = [place for place in places if place[1] == key or place[0] is holder]
+                other, at = alike[draw(st.integers(0, len(alike) - 1))]
                 holder[key] = copy.deepcopy(other[at])
     return document
 

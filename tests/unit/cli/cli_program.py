@@ -13,7 +13,7 @@ name: fuzzed
 api: {token: "${NO_SUCH_TOKEN}", base_url: "http://127.0.0.1:9"}
 request: {timezone: Europe/Ljubljana}
 matrix:
-  window: {every: month, from: 2023-01, to: 2023-03}
+  window: {every: month, from: 2023-01, to: 2023-02}
   team: {support: T1, sales: [T2, T3]}
 output: {to: ./out}
 """

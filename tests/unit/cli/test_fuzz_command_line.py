@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import JobError
 from orchestrator.job.matrix import Selection
 
-LABELS = [f"2023-0{month}" for month in (1, 2, 3)]
+LABELS = ["2023-01", "2023-02"]
 
 
 @pytest.fixture(scope="module")

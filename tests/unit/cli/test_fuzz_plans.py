@@ -37,12 +37,19 @@ def looked_at(path):
     return json.loads(planned.out)["exports"]
 
 
-@costly
 @given(data=st.data())
 def test_a_plan_with_odd_values_is_what_was_frozen_or_refused(plan, data):
     path, document = plan
     edited = path.with_name("edited.json")
-    edited.write_text(json.dumps(data.draw(spoilt(document, ODD))))
+    place = data.draw(st.sampled_from(("anywhere", "settings", "cells", "cells", "cells")))
+    if place == "anywhere":
+        changed = data.draw(spoilt(document, ODD))
+    else:
+        changed = {
+            **document,
+            "frozen": {**document["frozen"], place: data.draw(spoilt(document["frozen"][place], ODD))},
+        }
+    edited.write_text(json.dumps(changed))
     exports = looked_at(edited)
     if exports is None:
         return
