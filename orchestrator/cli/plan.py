@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,8 +88,24 @@ def _head(task: Task, items: list[Item]) -> dict[str, Any]:
         "schema": "orchestrator.plan/1",
         "job": task.name,
         "output": str(task.root),
+        "proxy": _proxy(task),
         "counts": dict(counts),
     }
+
+
+def _proxy(task: Task) -> str | None:
+    """The proxy through which a run from here would reach the API, without user and password."""
+    setting = task.network.proxy
+    if setting == "none" or (setting == "env" and not urllib.request.getproxies()):
+        return None  # nearly always; aiohttp need not be imported for it
+    from yarl import URL
+
+    from orchestrator.api.network import Proxies
+
+    with contextlib.suppress(JobError):  # of an environment that may be another one where the plan is run
+        found = Proxies(setting if isinstance(setting, str) else setting.url).for_url(URL(task.api.base_url))
+        return str(found.url) if found else None
+    return None
 
 
 def _entry(item: Item) -> dict[str, Any]:
@@ -121,6 +139,8 @@ def _show(task: Task, items: list[Item], *, verbose: bool) -> None:
         say.people(f"… and {len(items) - len(shown):,} more; --verbose lists them, --json tells all of them.")
     words = ", ".join(f"{count:,} {_COUNTED[action]}" for action, count in counts.items())
     say.people(f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}")
+    if (proxy := _proxy(task)) is not None:
+        say.people(f"Loop is reached through the proxy {proxy}.")
 
 
 def _mark(item: Item) -> str:

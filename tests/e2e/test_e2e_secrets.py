@@ -100,3 +100,22 @@ async def test_a_proxy_password_stays_out_of_sight(stage):
         assert ended.status == 7, str(ended)
         assert "proxy 127.0.0.1:9" in ended.json["error"]["message"]
         assert "canary-password" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("named_by", ["the job", "the environment"])
+async def test_a_plan_shows_the_proxy_without_its_password(stage, named_by):
+    proxy = "http://joe:canary-password@proxy.example:3128"
+    async with stage() as it:
+        it.job(
+            api={"base_url": "https://loop.example.com"},
+            network={"proxy": proxy if named_by == "the job" else "env"},
+        )
+        env = {"https_proxy": proxy} if named_by == "the environment" else {}
+        people = await it.run("plan", "job.yaml", env=env)
+        as_json = await it.run("plan", "job.yaml", "--json", env=env)
+        assert "through the proxy http://proxy.example:3128." in people.people
+        assert as_json.json["proxy"] == "http://proxy.example:3128"
+        assert "canary-password" not in people.out + people.err + as_json.out + as_json.err
+        assert (await it.run("plan", "job.yaml", "--json", "--set", "network.proxy=none", env=env)).json[
+            "proxy"
+        ] is None
