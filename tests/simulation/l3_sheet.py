@@ -11,10 +11,11 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from evidence import Call, Census, Commit, Download, Evidence, Gate, Made, Process
-from l3_stage import PHASES, RETRY_AFTER, Ended, Hit, Stage
+from l3_stage import PHASES, Ended, Hit, Stage
 from oracle import Violation
 
 from orchestrator.cli.task import Task
@@ -26,9 +27,6 @@ from orchestrator.simulator.ledger import Poll, Post
 from orchestrator.simulator.question import Question, read_question
 from orchestrator.simulator.rows import make_result
 from orchestrator.simulator.scenario import Scenario
-
-IN_FLIGHT = 0.25
-"""Seconds after a 429 in which a request of the same process may arrive that was on its way before."""
 
 
 @dataclass
@@ -123,7 +121,8 @@ class Sheet:
         exports = tuple(self.story.task.exports)
         named = frozenset(export.key for export in exports)
         e.removed |= self.story.removed
-        for phase in PHASES.values():
+        upto = list(PHASES).index(self.story.phase) + 1
+        for phase in list(PHASES.values())[:upto]:
             for label, ids in phase.teams.items():
                 body = dict(exports[0].request) | {"teamIds": sorted([ids] if isinstance(ids, str) else ids)}
                 key = export_key(self.base_url, None, body)
@@ -164,7 +163,7 @@ class Sheet:
             data = _made(made.question, made.scenario, made.revision)
             self.evidence.reports[report_id] = Made(
                 report_id, self._key(made.question), made.starts_at + self.offset, made.starts_at + self.offset,
-                made.ends_at + self.offset, made.fate == "failed", float("inf"), "", [data],
+                made.ends_at + self.offset, made.fate == "failed", inf, "", [data],
             )  # fmt: skip
 
     def _key(self, question: Question) -> str:
@@ -223,7 +222,7 @@ class Sheet:
         process = self._process(at)
         answer: Any = None
         if post.status == 429:
-            answer = Throttled(RETRY_AFTER, "")
+            answer = Throttled(self.story.stage.retry_after, "")
             self._gate(at, process)
         elif post.status == 200 and post.created:
             answer = Accepted(post.created, "Processing")
@@ -245,7 +244,7 @@ class Sheet:
         process = self._process(at)
         answer: Any = NotFound()
         if poll.status == 429:
-            answer = Throttled(RETRY_AFTER, "")
+            answer = Throttled(self.story.stage.retry_after, "")
             self._gate(at, process)
         elif poll.state is not None:
             answer = Status(poll.state, SignedUrl("https://") if poll.state == "Completed" else None)
@@ -260,7 +259,7 @@ class Sheet:
         self.evidence.downloads.append(Download(seq, at, self._process(at), entry.export, outcome))
 
     def _gate(self, at: float, n: int) -> None:
-        """It counts from when what was on its way has arrived; the next process must keep it from its first request on."""
+        """It counts for the processes that come next; `l3_rules.py` holds the one that heard of it to it, by its own points."""
         if n == 0:
             return
         ended = self.story.all[n - 1][0]
@@ -270,11 +269,12 @@ class Sheet:
         if self.evidence.processes[n].disk_trouble:
             durable = "journal.pause.durable" in after
         else:
-            kept = not after.isdisjoint(("journal.pause.durable", "journal.refused.before"))
-            durable = kept or ended.report is not None or ended.ended - at > IN_FLIGHT
-        since = min(at + IN_FLIGHT, ended.ended)
-        seq = 2 * bisect.bisect_right(self._times, since) + 1
-        self.evidence.gates.append(Gate(seq, at, at + RETRY_AFTER, n, "api", durable))
+            durable = ended.report is not None or not after.isdisjoint(
+                ("journal.pause.durable", "journal.refused.before")
+            )
+        later = [process.started_at for process in self.evidence.processes if process.n > n]
+        seq = 2 * bisect.bisect_left(self._times, min(later, default=inf)) + 1
+        self.evidence.gates.append(Gate(seq, at, at + self.story.stage.retry_after, n, "api", durable))
 
     def _census(self, seq: int, n: int, ended: Ended) -> None:
         e = self.evidence

@@ -44,9 +44,10 @@ RUN = ("run", "job.yaml", "--json", "--verbose")
 KILL = (signal.SIGKILL,)
 ANY, MOMENT = "any", "moment"
 """Labels: whichever point it is; so many thousandths of the time that an undisturbed run takes."""
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a process that says nothing any more is taken for stuck."""
-RETRY_AFTER = 0.2
+RETRY_AFTER = 0.5
+"""Seconds: long enough for another process to begin within them, if the machine is not too busy."""
 CALM = {"duration": 0.08, "pending": 0.02, "rows": 4, "url_escapes": True}
 
 
@@ -77,7 +78,7 @@ PHASES = {
             "begin",
             {label: f"id-{label}" for label in "abcdef"},
             (
-                {"on": "create", "do": "status", "code": 429, "retry_after": RETRY_AFTER, "match": {"nth": 3}},
+                {"on": "create", "do": "status", "code": 429, "match": {"nth": 3}},
                 {"on": "create", "do": "failed", "match": {"team": "id-c"}, "times": 1},
                 {"on": "download", "do": "truncate", "match": {"team": "id-e"}, "times": 1},
             ),
@@ -91,7 +92,7 @@ PHASES = {
         Phase(
             "recall",
             {"a": "id-a", "b": "id-b", "renamed": "id-c", "d": ["id-d", "id-d2"], "e": "id-e", "f": "id-f", "g": "id-g"},
-            ({"on": "get", "do": "status", "code": 429, "retry_after": RETRY_AFTER, "match": {"nth": 1}},),
+            ({"on": "get", "do": "status", "code": 429, "match": {"nth": 1}},),
             _forget,
         ),
     )
@@ -183,6 +184,15 @@ class Ended:
         return next((passing for passing in self.passings if passing.struck), None)
 
 
+def _offset() -> float:
+    """What makes a wall clock's time a monotonic one: of several looks at both the one that was interrupted least."""
+    looks = []
+    for _ in range(20):
+        before, wall, after = time.monotonic(), time.time(), time.monotonic()  # noqa: TID251 - what other processes go by
+        looks.append((after - before, (before + after) / 2 - wall))
+    return min(looks)[1]
+
+
 class Server:
     """The program, loaded once; see `killpoints.py`. One process at a time."""
 
@@ -200,7 +210,7 @@ class Server:
         if bug is not None:
             env["KILLPOINT_BUG"] = bug
         env |= hit
-        began, offset = time.monotonic(), time.monotonic() - time.time()  # noqa: TID251 - what other processes go by
+        began, offset = time.monotonic(), _offset()
         status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
         lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
         passings = [Passing(label, float(at), struck == "1") for label, at, struck in lines]
@@ -251,6 +261,8 @@ class Stage:
         self.idle: list[str] = []
         """The labels that a run with nothing to do passes, and so every run."""
         self.phase = ""
+        self.retry_after = RETRY_AFTER
+        """For how long the service asks for silence, in seconds."""
         self._takes: dict[str, float] = {}
         self._heard: dict[str, dict[str, list[Any]]] = {}
         self._root = root
@@ -272,7 +284,7 @@ class Stage:
             if phase.name != "begin":
                 phase.meddle(self.exports)
             shutil.copytree(self.folder, self._root / phase.name)
-            self.sim.swap(_scenario(phase))
+            self.sim.swap(_scenario(phase, self.retry_after))
             self._heard[phase.name] = {} if phase.name in JOURNAL_BEGINS else self._ledger()
             ended = await self.run()
             assert ended.status == 0, f"an undisturbed run: exit {ended.status}\n{ended.out}\n{ended.err}"
@@ -293,7 +305,7 @@ class Stage:
         self.phase = phase
         shutil.rmtree(self.folder)
         shutil.copytree(self._root / phase, self.folder)
-        self.sim.swap(_scenario(PHASES[phase]))
+        self.sim.swap(_scenario(PHASES[phase], self.retry_after))
         return self.task()
 
     def task(self) -> Task:
@@ -379,8 +391,9 @@ class Stage:
         (self.folder / "job.yaml").write_text(yaml.safe_dump(job, sort_keys=False))
 
 
-def _scenario(phase: Phase) -> Scenario:
-    return Scenario.model_validate(CALM | {"faults": phase.faults})
+def _scenario(phase: Phase, retry_after: float) -> Scenario:
+    faults = [fault | ({"retry_after": retry_after} if fault.get("code") == 429 else {}) for fault in phase.faults]
+    return Scenario.model_validate(CALM | {"faults": faults})
 
 
 @contextlib.asynccontextmanager
