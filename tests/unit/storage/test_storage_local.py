@@ -389,7 +389,13 @@ async def cancelled_in(gate, call, how):
 
 
 @pytest.mark.parametrize("how", ["anyio", "asyncio"])
-@pytest.mark.parametrize("call", ["write", "finish", "restart", "place", "move", "manifest", "inspect", "create"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("write", "finish", "restart", "close", "create", "discard", "sweep"),
+        *("place", "secure", "move", "sizes", "inspect", "inspect-temp", "manifest", "read-manifest"),
+    ],
+)
 async def test_a_cancelled_call_ends_only_with_its_thread(storage, monkeypatch, call, how):
     await storage.place(await written(storage), "f")
     temp = await written(storage)
@@ -404,9 +410,16 @@ async def test_a_cancelled_call_ends_only_with_its_thread(storage, monkeypatch, 
         "manifest": (folders.os, "rename", lambda: storage.write_manifest(Manifest("j"))),
         "inspect": (folders, "open_to_read", lambda: storage.inspect("f", lambda file: file.read(1))),
         "create": (local.os, "open", storage.create),
+        "close": (writer._file._file, "close", writer.close),
+        "discard": (local.os, "unlink", lambda: storage.discard(temp)),
+        "sweep": (local.os, "listdir", lambda: storage.sweep(frozenset())),
+        "secure": (folders, "secure", lambda: storage.secure("f")),
+        "sizes": (folders, "size", lambda: storage.sizes(["f"])),
+        "inspect-temp": (folders, "open_to_read", lambda: storage.inspect_temp(temp, lambda file: file.read(1))),
+        "read-manifest": (folders, "open_to_read", storage.read_manifest),
     }[call]
     gate = Gate(getattr(target, name))
-    if call in ("write", "restart"):
+    if call in ("write", "restart", "close"):
         # a FileIO takes no attributes: the writer's own handle is replaced by one that goes through the gate
         setattr(writer._file, name, through(gate))
     else:
@@ -443,12 +456,3 @@ async def test_a_long_look_ends_soon_after_its_caller_is_cancelled(storage):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert reads == [BLOCK]
-
-
-async def test_looks_do_not_hold_up_the_default_pool(storage):
-    await storage.place(await written(storage), "f")
-    go_on = threading.Event()
-    looks = [asyncio.create_task(storage.inspect("f", lambda file: go_on.wait(30))) for _ in range(40)]
-    assert await asyncio.to_thread(lambda: "answered") == "answered"
-    go_on.set()
-    assert await asyncio.gather(*looks) == [True] * 40
