@@ -70,8 +70,9 @@ class Parrot:
         match n:
             case 1:
                 return self._error(503, head)
-            case 2:
-                return _json({"id": target.rsplit("/", 1)[1], "status": _told(head)[n - 2], "url": None})
+            case 2 | 3 | 4:
+                odd = [f"Odd {self.url}/files/x?{self.query}", *_told(head)[1:]]
+                return _json({"id": target.rsplit("/", 1)[1], "status": odd[n - 2], "url": None})
         report = target.rsplit("/", 1)[1]
         return _json({"id": report, "status": "Completed", "url": f"{self.url}/files/{report}?{self.query}"})
 
