@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import gzip
 import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.content.decoding import PIECE, Decoder
@@ -31,6 +32,29 @@ def test_members_are_decoded_however_they_are_cut(members, size):
     raw = b"".join(gzip.compress(member) for member in members)
     assert decode(raw, size=size) == b"".join(members)
     assert decode(raw, None, size=size) == b"".join(members)
+
+
+@given(
+    data=st.binary(max_size=300),
+    at=st.floats(0, 1),
+    cut=st.integers(0, 12),
+    scribble=st.binary(max_size=12),
+    size=st.integers(1, 50),
+)
+def test_what_was_damaged_is_never_taken_for_other_data(data, at, cut, scribble, size):
+    raw = gzip.compress(data, mtime=0)
+    start = round(at * len(raw))
+    damaged = raw[:start] + scribble + raw[start + cut :]
+    with contextlib.suppress(ContentError):
+        assert decode(damaged, size=size) == (data if damaged else b"")
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, "gzip", "identity"]) | st.text(max_size=10), st.integers(1, 50))
+@example(gzip.compress(b"x")[:-1] + b"\0", "gzip", 1)
+def test_whatever_bytes_and_name_come_only_content_errors_come_out(raw, encoding, size):
+    for body in (raw, b"\x1f\x8b\x08" + raw):
+        with contextlib.suppress(ContentError):
+            decode(body, encoding, size=size)
 
 
 @pytest.mark.parametrize("size", [1, 10**9])
