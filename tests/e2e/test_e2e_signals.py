@@ -1,6 +1,7 @@
 """Signals park a run: what was sent is waited for and kept, and the next run creates nothing twice."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -61,15 +62,25 @@ async def test_a_download_is_let_go_of_at_once_and_leaves_nothing_behind(stage):
         assert len(it.sim.stats.posts) == 1
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 3), (signal.SIGINT, 130)])
-async def test_a_second_signal_ends_it_at_once(stage, number, status):
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (signal.SIGTERM, signal.SIGTERM, 3),
+        (signal.SIGINT, signal.SIGINT, 130),
+        (signal.SIGHUP, signal.SIGHUP, 3),
+        (signal.SIGINT, signal.SIGTERM, 130),
+        (signal.SIGTERM, signal.SIGINT, 3),
+        (signal.SIGHUP, signal.SIGTERM, 3),
+    ],
+)
+async def test_a_second_signal_ends_it_at_once(stage, first, second, status):
     async with stage(faults=[{"on": "create", "do": "hang", "created": True}]) as it:
         it.job(months=1)
         running = await it.start("run", "job.yaml")
         await it.until(lambda: it.sim.stats.posts)
-        running.send(number)
+        running.send(first)
         await running.says("parking")
-        running.send(number)
+        running.send(second)
         async with asyncio.timeout(2):
             assert (await running.ended()).status == status
         it.change(faults=[])
@@ -93,7 +104,7 @@ async def test_a_signal_in_the_first_moment_costs_nothing(stage):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handlers are looked up in /proc")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 3), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), PARKING)
 async def test_a_signal_while_the_program_still_loads_parks_it(stage, number, status):
     async with stage() as it:
         it.job(months=2)
@@ -109,6 +120,53 @@ async def test_a_signal_while_the_program_still_loads_parks_it(stage, number, st
         assert ended.status == status, str(ended)
         assert not it.requests()
         assert ended.json["counts"]["pending"] == 2
+
+
+AT_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["AT_IMPORT"] and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            for number in os.environ["SIGNALS"].split():
+                os.kill(os.getpid(), int(number))
+
+sys.meta_path.insert(0, Finder())
+"""
+"""A `sitecustomize` module: the process sends itself signals when it is about to import a certain module."""
+
+
+def at_import(it, module, *numbers):
+    """The environment in which that happens."""
+    (it.folder / "sitecustomize.py").write_text(AT_IMPORT)
+    path = os.pathsep.join(filter(None, (str(it.folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "AT_IMPORT": module, "SIGNALS": " ".join(str(int(number)) for number in numbers)}
+
+
+@pytest.mark.parametrize("module", ["orchestrator.cli.main", "rich_click", "pydantic", "aiohttp", "sqlite3"])
+@pytest.mark.parametrize(("number", "status"), PARKING)
+async def test_the_handlers_stand_before_anything_heavy_is_imported(stage, module, number, status):
+    async with stage() as it:
+        it.job(months=2)
+        ended = await it.run("run", "job.yaml", "--json", env=at_import(it, module, number))
+        assert ended.status == status, str(ended)
+        assert ended.json["counts"]["pending"] == 2
+        assert not it.requests()
+        await it.report()
+        it.check_stored(2)
+
+
+async def test_two_signals_while_the_program_still_loads_end_it_at_once(stage):
+    async with stage() as it:
+        it.job(months=2)
+        env = at_import(it, "pydantic", signal.SIGTERM, signal.SIGINT)
+        ended = await it.run("run", "job.yaml", "--json", env=env)
+        assert ended.status == 3, str(ended)
+        assert not ended.out
+        assert not it.state.exists()
+        await it.report()
+        it.check_stored(2)
 
 
 async def test_nohup_is_respected(stage):
