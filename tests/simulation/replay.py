@@ -62,21 +62,21 @@ def many(first: int, count: int, processes: int) -> int:
     return 1 if covered.violations else 0
 
 
-def mutants(seeds: int, only: str) -> int:
+def mutants(seeds: int, only: str, processes: int) -> int:
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    for mutant in chosen:
+        mutant.code()  # one that no longer fits is told before an hour has gone by
     firsts = []
-    for mutant in MUTANTS:
-        mutant.code()
-    for mutant in MUTANTS:
-        if only not in mutant.name:
-            continue
-        caught = hunt(mutant, seeds)
-        if caught is None:
-            print(f"{mutant.name:58} SURVIVED {seeds} seeds", flush=True)
-            continue
-        firsts.append(caught[0])
-        print(f"{mutant.name:58} {caught[0]:5}  {caught[1]}", flush=True)
-    print(f"{len(firsts)} caught, median first seed {statistics.median(firsts or [0]):g}")
-    return 0
+    print("| planted bug | first seed | caught by |\n| --- | ---: | --- |")
+    with ProcessPoolExecutor(processes) as pool:
+        for mutant, caught in zip(chosen, pool.map(hunt, chosen, [seeds] * len(chosen)), strict=True):
+            if caught is None:
+                print(f"| {mutant.name} | **survived {seeds}** | |", flush=True)
+                continue
+            firsts.append(caught[0])
+            print(f"| {mutant.name} | {caught[0]} | {caught[1].partition(':')[0]} |", flush=True)
+    print(f"{len(firsts)} of {len(chosen)} caught, median first seed {statistics.median(firsts or [0]):g}")
+    return int(len(firsts) < len(chosen))
 
 
 def main() -> int:
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1500, help="how many seeds a mutant may live")
     args = parser.parse_args()
     if args.mutants is not None:
-        return mutants(args.seeds, args.mutants)
+        return mutants(args.seeds, args.mutants, args.processes)
     if args.count is not None:
         return many(args.first, args.count, args.processes)
     if args.seed is None:
