@@ -99,10 +99,7 @@ async def pairs(here: Stage) -> list[Plan]:
 def signalled(here: Stage) -> list[Plan]:
     """Each signal at each label, and each two in a row."""
     return [
-        (phase, (Hit(label, 1, signals),))
-        for phase, labels in here.passings.items()
-        for label in dict.fromkeys(labels)
-        for signals in SIGNALLING
+        (phase, (Hit(label, 1, signals),)) for label, phase in homes(here.passings).items() for signals in SIGNALLING
     ]
 
 

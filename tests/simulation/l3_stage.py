@@ -353,9 +353,16 @@ class Stage:
             await writer.wait_closed()
 
     def _records(self) -> tuple[Mapping[str, Record], str | None]:
-        """What the journal says, read from a copy: to look must not mend anything."""
+        """What the journal says, read from a copy: to look must not mend anything but there."""
+        copy = self._copy_journal()
+        if (copy / "journal.db-journal").exists():  # what SQLite takes back when the next one writes
+            with (
+                contextlib.closing(sqlite3.connect(copy / "journal.db")) as journal,
+                contextlib.suppress(sqlite3.Error),
+            ):
+                journal.execute("SELECT count(*) FROM sqlite_master").fetchone()
         try:
-            snapshot = read_snapshot(self._copy_journal())
+            snapshot = read_snapshot(copy)
         except JournalError as error:
             return {}, error.message
         return ({} if snapshot is None else snapshot.records), None
