@@ -143,6 +143,8 @@ def _examine(
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise Damaged(verdict)
+            # Bytes that are no text in a table's definition would hinder only the first write.
+            connection.execute("SELECT sql FROM sqlite_master").fetchall()
             version = version_of(connection, path, migrations)
         if version < newest(migrations):
             _migrate(connection, version, path, at, migrations)

@@ -50,6 +50,13 @@ def test_a_journal_cut_anywhere_opens_with_what_is_whole_or_is_moved_aside(journ
             assert list(records) == KEYS[: len(records)]
 
 
+def test_a_definition_of_a_table_that_is_no_text_is_found_before_the_first_write(journals):
+    closed = journals[0]["journal.db"]
+    records, rebuilt = opened({"journal.db": closed.replace(b"IN ('waiting'", b"IN ('\x80aiting'")})
+    assert rebuilt
+    assert records == {}
+
+
 @costly
 @given(data=st.data())
 def test_a_journal_with_bytes_of_somebody_else_gives_declared_errors_only(journals, data):
