@@ -451,7 +451,7 @@ async def test_whoever_lost_the_journal_leaves_the_manifest_alone():
 # ------------------------------------------------------------------------------------------------------------ clocks
 
 
-@pytest.mark.parametrize("shift", [-86_400.0, 86_400.0])
+@pytest.mark.parametrize("shift", [-365 * 86_400.0, -86_400.0, 86_400.0, 365 * 86_400.0])
 @pytest.mark.parametrize("park_after", [2, 12, 18])
 async def test_the_clock_may_jump_between_two_runs(shift, park_after):
     world = World(make_exports(20), unfinished=4)
