@@ -47,8 +47,18 @@ def said(body: bytes, secret: str = "") -> str:
     if len(secret) >= _SHORTEST_SECRET:  # before anything is cut off: half a secret is still one
         for form in disguises.forms(secret):
             body = body.replace(form.encode(), _HIDDEN.encode())
+        body = _without_half(body, secret)
     found = json_object(body)
     return presentable(_page(body) if found is None else _spoken(found), secret)
+
+
+def _without_half(body: bytes, secret: str) -> bytes:
+    """A body that was cut may end in the first half of a secret: from as many characters on as make one, that goes too."""
+    forms = [form.encode() for form in disguises.forms(secret)]
+    for size in range(max(map(len, forms)), _SHORTEST_SECRET - 1, -1):
+        if body.endswith(tuple(form[:size] for form in forms if len(form) > size)):
+            return body[:-size] + _HIDDEN.encode()
+    return body
 
 
 def presentable(text: str, secret: str = "", longest: int = LONGEST) -> str:

@@ -56,6 +56,8 @@ class JobWorld(World):
         self.hosts = {API: ApiHost(self, "api"), FILES: files, CDN: files}
         self.file_addresses = [BLACK_HOLE, FILES] if chance.random() < 0.2 else [FILES]
         self.net = self._new_net()
+        self.sessions: list[Any] = []
+        """Of the process that lives."""
         self.exchanges: list[Exchange] = []
         self.leaks: list[str] = []
         self.complaints: list[str] = []
@@ -89,8 +91,16 @@ class JobWorld(World):
             how["death"] = replace(death, label=self.wire.chance.choice(LABELS))
         self.net = self._new_net()
         process = super().run(**how)
-        self.net = self._new_net()
+        self._bury()
         return process
+
+    def _bury(self) -> None:
+        """What lived by the wire ends with its process. A session of the dead was never closed: it must not complain about that."""
+        for session in self.sessions:
+            if not session.closed:
+                session.detach()
+        self.sessions.clear()
+        self.net = self._new_net()
 
     def new_loop(self, seed: str) -> WireLoop:
         return WireLoop(seed, self.net, self._now, self._io)
@@ -103,9 +113,9 @@ class JobWorld(World):
             LoopClient(BASE_URL, token=self._token, network=network, clock=clock) as client,
             FileHost(BASE_URL, network=network, clock=clock) as files,
         ):
+            self.sessions += [client._session, files._direct, files._proxied]
             yield JobApi(self, client), JobFiles(self, files)
-            sessions = (client._session, files._direct, files._proxied)
-            self.leaks += ["a place in the pool was never given back" for s in sessions if s and s.connector._acquired]
+            self.leaks += ["a place in the pool was never given back" for s in self.sessions if s.connector._acquired]
         open_ = [one for one in self.net.connections if one.transport and not one.transport.gone]
         self.leaks += [f"a connection was left open by {one.asked_by.kind}" for one in open_]
         self.complaints += self.loop.complaints

@@ -2,8 +2,8 @@
 
 Nothing waits: when nobody is ready, time jumps to the next timer. Whoever is ready at the same moment comes in an order
 that the seed shuffles, so that no code gets used to one. `run_in_executor` runs the call on the loop itself, after a seeded
-delay. The same seed gives the same run in every process, whatever its hash seed and its addresses: the two things that
-asyncio and anyio keep in sets (tasks and cancel scopes) have hashes that depend on neither.
+delay. The same seed gives the same run in every process, whatever its hash seed and its addresses: what asyncio, aiohttp
+and anyio keep in sets (tasks, futures and cancel scopes) has hashes that depend on neither.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ class SimTask(asyncio.Task):  # type: ignore[type-arg]  # generic in the stubs o
         return self.serial
 
 
+class SimFuture(asyncio.Future):  # type: ignore[type-arg]  # generic in the stubs only
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, serial: int) -> None:
+        self.serial = serial
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
 class SimLoop(base_events.BaseEventLoop):
     most_steps = STEPS
 
@@ -54,6 +63,7 @@ class SimLoop(base_events.BaseEventLoop):
         self._io = io
         self._chance = random.Random(seed)
         self._serial = 0
+        self._futures = 0
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self.tasks: list[SimTask] = []
         self.set_exception_handler(lambda loop, context: None)  # tasks of a dead process are no news
@@ -64,6 +74,10 @@ class SimLoop(base_events.BaseEventLoop):
         task = SimTask(coro, loop=loop, context=context, serial=self._serial)
         self.tasks.append(task)
         return task
+
+    def create_future(self) -> SimFuture:
+        self._futures += 1
+        return SimFuture(loop=self, serial=self._futures)
 
     def time(self) -> float:
         return self.now

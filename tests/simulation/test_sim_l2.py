@@ -77,6 +77,11 @@ def test_the_same_seed_is_the_same_run_in_every_process():
     assert traces != {""}
 
 
+def test_what_ran_before_a_seed_makes_no_difference():
+    first = [l2.run(seed).trace for seed in (57, 58, 59)]
+    assert [l2.run(seed).trace for seed in (59, 58, 57)] == first[::-1]
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_planted_bugs_of_the_wire_still_fit_the_code(mutant):
     assert mutant.code()

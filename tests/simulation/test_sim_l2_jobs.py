@@ -8,6 +8,7 @@ import sys
 
 import l2_jobs
 import pytest
+import story
 from l2_job_hosts import KINDS
 from l2_jobs import LABELS
 from l2_mutants import JOB_MUTANTS, JOB_QUICK, first_catch, of_a_job
@@ -76,6 +77,11 @@ def test_the_same_seed_is_the_same_job_in_every_process():
     }
     assert len(traces) == 1
     assert traces != {""}
+
+
+def test_what_ran_before_a_job_makes_no_difference():
+    first = [story.trace_hash(l2_jobs.play(seed)) for seed in (3, 12)]
+    assert [story.trace_hash(l2_jobs.play(seed)) for seed in (12, 3)] == first[::-1]
 
 
 @pytest.mark.timeout(1800)

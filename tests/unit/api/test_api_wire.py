@@ -216,6 +216,13 @@ def test_an_echoed_secret_is_cut_out(echo):
     assert "to/k" not in detail
 
 
+@pytest.mark.parametrize("echoed", ["to/ken-canary", "to%2Fken-canary"])
+def test_what_a_cut_answer_has_left_of_an_echoed_secret_is_cut_out(echoed):
+    for length in range(8, len(echoed) + 1):
+        echo = f"you sent {echoed[:length]}".encode()
+        assert create_answer(400, {}, echo, now=NOW, secret="to/ken-canary").detail == "you sent [secret]"
+
+
 @given(
     st.integers(100, 999),
     st.binary(max_size=300),
