@@ -30,12 +30,6 @@ def last_good(world, bad):
     return max(stored[export.key] - begun for export in world.exports if export.start not in bad)
 
 
-async def undisturbed():
-    world, _, bad = poisoned_world(0)
-    assert (await world.run())["outcome"] == "succeeded"
-    return last_good(world, bad)
-
-
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
@@ -48,7 +42,6 @@ async def undisturbed():
     ],
 )
 async def test_one_in_twenty_that_never_comes_holds_up_nobody(answer, cause):
-    usual = await undisturbed()
     world, is_bad, bad = poisoned_world(2)
     said = NotFound() if answer == "gone" else Status(answer)
     world.service.on_get = lambda made, n: said if is_bad(made) else None
@@ -60,8 +53,8 @@ async def test_one_in_twenty_that_never_comes_holds_up_nobody(answer, cause):
     assert report["counts"]["stored"] == EXPORTS - POISONED
     assert world.good(*(export for export in world.exports if export.start not in bad))
     assert all(len(world.service.made_of(export)) <= 3 for export in world.exports), "re-creations are bounded"
-    # Of eight places the poisoned hold five at the worst, until they are given up: the others need twice the time or so.
-    assert last_good(world, bad) < 2.5 * usual
+    # Of eight places the poisoned hold five at the worst, until they are given up.
+    assert last_good(world, bad) < 900, "without them it takes 300 seconds"
     assert world.service.most_unfinished <= 8 + POISONED
 
 
