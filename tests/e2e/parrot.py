@@ -98,7 +98,8 @@ class Parrot:
         if page:
             body = f"<html><title>{html.escape(' '.join(told))}</title>{' '.join(told)}</html>".encode()
         else:
-            body = json.dumps({"message": f"not so: {' '.join(told)}", "code": heard, "fields": told}).encode()
+            signed = f"{self.url}/files/x?{self.query}"
+            body = json.dumps({"message": f"not so: {signed} {' '.join(told)}", "code": heard, "fields": told}).encode()
         kind = "text/html" if page else "application/json"
         length = f"Content-Length: {len(body)}"
         answer = [f"HTTP/1.1 {status} {heard}", f"Content-Type: {kind}", length, *headers, "", ""]

@@ -8,6 +8,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from parrot import Parrot
 from secrets_hunt import files_below, hunt
 
@@ -61,6 +62,7 @@ async def proxy_that_refuses(reader, writer):
     writer.close()
 
 
+@pytest.mark.timeout(300)
 async def test_eight_secrets_in_four_encodings_are_nowhere(stage):
     proxy_that_refuses.heard = b""
     proxy = await asyncio.start_server(proxy_that_refuses, "127.0.0.1", 0)
@@ -109,6 +111,7 @@ async def test_eight_secrets_in_four_encodings_are_nowhere(stage):
         assert not hunt({"at the proxy": proxy_that_refuses.heard}, [TOKEN, RENEWED, NETRC])
 
 
+@pytest.mark.timeout(300)
 async def test_nor_are_they_in_the_last_words_of_our_own_bugs(stage):
     """Exceptions that hold secrets: in the run, and beside it in tasks, threads, finalizers, warnings and log lines."""
     async with Parrot(QUERY, f"token={MOVED}") as parrot, stage() as it:

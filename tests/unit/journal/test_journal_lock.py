@@ -143,12 +143,13 @@ def test_a_symlink_for_a_lock_is_refused_and_its_target_untouched(tmp_path):
     assert target.read_text() == "content"
 
 
-def test_a_new_state_folder_is_ours_alone(tmp_path):
-    state = tmp_path / "out" / ".orchestrator"
-    prepare_state(state)
-    prepare_state(state)
-    assert stat.S_IMODE(state.stat().st_mode) == 0o700
-    assert (state / ".gitignore").read_text() == "*\n"
+@pytest.mark.parametrize("name", [".orchestrator", "chosen"])
+def test_a_new_state_folder_is_ours_alone_from_its_first_moment(tmp_path, name):
+    state = tmp_path / "out" / name
+    for _ in range(2):
+        prepare_state(state)
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
+        assert (state / ".gitignore").read_text() == "*\n"
 
 
 def test_a_wider_folder_of_our_name_is_closed_but_not_one_that_a_person_chose(tmp_path):
