@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
+import os
 import subprocess
+import sys
 
 import pytest
 from api_servers import CLOCK, RawServer, answer, make_authority
@@ -72,6 +75,39 @@ async def test_an_expired_certificate_is_not_trusted_and_hears_nothing(expired):
                 pass
         assert not raised.value.trusted
         assert server.heads == []
+
+
+async def run_of(folder, base_url, **environ):
+    """A run of one export, as a process of its own: its exit status and what it says."""
+    (folder / "job.yaml").write_text(
+        f"version: 1\nname: tls\napi: {{token: '${{T}}', base_url: '{base_url}'}}\nnetwork: {{proxy: none}}\n"
+        "matrix: {window: {every: month, from: 2023-01, to: 2023-01}}\noutput: {to: out}\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orchestrator", "run", "job.yaml", "--json"),
+        cwd=folder,
+        env={**os.environ, "T": "token-for-tls", **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, json.loads(out)
+
+
+async def test_a_run_ends_at_once_where_nobody_can_be_trusted_and_goes_on_with_the_right_authority(tmp_path):
+    ca_file, context = make_authority(tmp_path)
+    greetings = []
+    context.sni_callback = lambda _socket, name, _context: greetings.append(name)
+    async with RawServer(answer(400, b'{"message": "reached"}'), context=context) as server:
+        base_url = server.url.replace("127.0.0.1", "localhost")
+        status, report = await run_of(tmp_path, base_url)
+        assert (status, report["outcome"], report["error"]["code"]) == (7, "unreachable", "host.untrusted")
+        assert "SSL_CERT_FILE" in report["error"]["message"]
+        assert (greetings, server.heads) == (["localhost"], []), "it was not tried again"
+        status, report = await run_of(tmp_path, base_url, SSL_CERT_FILE=ca_file)
+        assert status == 1
+        assert "reached" in report["exports"][0]["error"]["message"]
+        assert len(server.heads) == 1
 
 
 def test_no_setting_of_a_job_turns_verification_off():
