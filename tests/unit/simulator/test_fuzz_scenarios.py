@@ -42,7 +42,7 @@ def played(text, name="s.yaml"):
         assert all(problem.message and problem.file == name for problem in error.problems)
         return None
     for spread in (scenario.pending, scenario.duration, scenario.latency):
-        assert 0 <= min(spread.seconds(0.001), spread.seconds(0.999))
+        assert min(spread.seconds(0.001), spread.seconds(0.999)) >= 0
     assert scenario.rows.count(0.999, 366 * 86_400) >= 0
     assert all(0 <= fault.cut(1000) <= 1000 for fault in scenario.faults)
     return scenario
