@@ -396,6 +396,31 @@ async def test_on_a_network_file_system_it_works_without_a_log_and_says_so(tmp_p
     await journal.close()
 
 
+def mode_of(folder):
+    with contextlib.closing(sqlite3.connect(folder / "journal.db")) as connection:
+        return connection.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+async def test_where_there_is_no_shared_memory_the_mode_that_was_granted_counts(tmp_path, monkeypatch):
+    """A file system that no list names: SQLite is asked for a log, declines, and is believed."""
+
+    def without_shared_memory(path):
+        where = f"{path.absolute().as_uri()}?mode=rw&vfs=unix-dotfile"
+        return sqlite3.connect(where, uri=True, timeout=1.0, isolation_level=None)
+
+    monkeypatch.setattr("orchestrator.journal.opening._connect", without_shared_memory)
+    journal = journal_in(tmp_path)
+    await journal.open()
+    assert "without shared memory" in journal.warning
+    assert "--state DIR" in journal.warning
+    await journal.append([planned("a")])
+    assert not (tmp_path / "journal.db-wal").exists()
+    await journal.close()
+    assert mode_of(tmp_path) == "delete"
+    monkeypatch.undo()
+    assert await keys_in(tmp_path) == {"a"}
+
+
 async def test_a_bug_in_one_group_reaches_its_callers(tmp_path, monkeypatch):
     journal = journal_in(tmp_path)
     await journal.open()
