@@ -30,10 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from l3_bugs import BUGS
+from l3_phases import PHASES
 from l3_plans import Plan, every_passing, every_refusal, homes, moments, pairs, signalled
 from l3_rules import close
 from l3_sheet import LEDGERS, Story
-from l3_stage import KILL, MOMENT, PHASES, Hit, Stage, stage
+from l3_stage import KILL, MOMENT, Hit, Stage, stage
 
 MOST = 6
 """Processes that may be needed once nothing strikes any more; more would be a run that never ends."""

@@ -15,7 +15,8 @@ from math import inf
 from typing import Any
 
 from evidence import Call, Census, Commit, Download, Evidence, Gate, Made, Process
-from l3_stage import PHASES, Ended, Hit, Stage
+from l3_phases import PHASES
+from l3_stage import Ended, Hit, Stage
 from oracle import Violation
 
 from orchestrator.cli.task import Task

@@ -1,11 +1,4 @@
-"""Where the stories of level L3 happen: a service, a folder, and processes of the real program that are forked from one.
-
-A story begins at one of three *phases* of a small job, each a folder as an earlier, undisturbed run left it:
-
-    begin    nothing is there; six exports, a 429, one that fails, one download that is cut
-    change   two labels are swapped, one is renamed, one asks something else, one file was taken away
-    recall   the state folder is gone, labels are swapped back, one export is new; a 429 to a poll
-"""
+"""Where the stories of level L3 happen: a service, a folder, and processes of the real program that are forked from one."""
 
 from __future__ import annotations
 
@@ -19,13 +12,13 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from evidence import sha
+from l3_phases import CALM, JOURNAL_BEGINS, PHASES, RETRY_AFTER, job_file, scenario
 from secrets_hunt import files_below, hunt
 
 from orchestrator.cli.options import Ask
@@ -46,59 +39,6 @@ ANY, MOMENT = "any", "moment"
 """Labels: whichever point it is; so many thousandths of the time that an undisturbed run takes."""
 PATIENCE = 120.0
 """Seconds after which a process that says nothing any more is taken for stuck."""
-RETRY_AFTER = 0.5
-"""Seconds: long enough for another process to begin within them, if the machine is not too busy."""
-CALM = {"duration": 0.08, "pending": 0.02, "rows": 4, "url_escapes": True}
-
-
-def _nothing(_exports: Path) -> None:
-    pass
-
-
-def _take_a_file(exports: Path) -> None:
-    (exports / "f" / "2020-01.json").unlink()
-
-
-def _forget(exports: Path) -> None:
-    shutil.rmtree(exports / ".orchestrator")
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    name: str
-    teams: Mapping[str, Any]
-    faults: Sequence[Mapping[str, Any]]
-    meddle: Callable[[Path], None] = _nothing
-
-
-PHASES = {
-    phase.name: phase
-    for phase in (
-        Phase(
-            "begin",
-            {label: f"id-{label}" for label in "abcdef"},
-            (
-                {"on": "create", "do": "status", "code": 429, "match": {"nth": 3}},
-                {"on": "create", "do": "failed", "match": {"team": "id-c"}, "times": 1},
-                {"on": "download", "do": "truncate", "match": {"team": "id-e"}, "times": 1},
-            ),
-        ),
-        Phase(
-            "change",
-            {"b": "id-a", "a": "id-b", "renamed": "id-c", "d": ["id-d", "id-d2"], "e": "id-e", "f": "id-f"},
-            ({"on": "download", "do": "truncate", "match": {"team": "id-d2"}, "times": 1},),
-            _take_a_file,
-        ),
-        Phase(
-            "recall",
-            {"a": "id-a", "b": "id-b", "renamed": "id-c", "d": ["id-d", "id-d2"], "e": "id-e", "f": "id-f", "g": "id-g"},
-            ({"on": "get", "do": "status", "code": 429, "match": {"nth": 1}},),
-            _forget,
-        ),
-    )
-}  # fmt: skip
-JOURNAL_BEGINS = frozenset({"begin", "recall"})
-"""Phases whose journal is a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +220,11 @@ class Stage:
         """An undisturbed run of each phase: the next one begins where it ends."""
         self.folder.mkdir()
         for phase in PHASES.values():
-            self._write_job(phase)
+            (self.folder / "job.yaml").write_text(job_file(phase, self.sim.base_url))
             if phase.name != "begin":
                 phase.meddle(self.exports)
             shutil.copytree(self.folder, self._root / phase.name)
-            self.sim.swap(_scenario(phase, self.retry_after))
+            self.sim.swap(scenario(phase, self.retry_after))
             self._heard[phase.name] = {} if phase.name in JOURNAL_BEGINS else self._ledger()
             ended = await self.run()
             assert ended.status == 0, f"an undisturbed run: exit {ended.status}\n{ended.out}\n{ended.err}"
@@ -305,7 +245,7 @@ class Stage:
         self.phase = phase
         shutil.rmtree(self.folder)
         shutil.copytree(self._root / phase, self.folder)
-        self.sim.swap(_scenario(PHASES[phase], self.retry_after))
+        self.sim.swap(scenario(PHASES[phase], self.retry_after))
         return self.task()
 
     def task(self) -> Task:
@@ -383,24 +323,6 @@ class Stage:
             if (self.state / name).exists():
                 shutil.copy(self.state / name, copy / name)
         return copy
-
-    def _write_job(self, phase: Phase) -> None:
-        job = {
-            "version": 1,
-            "name": "kills",
-            "api": {"base_url": self.sim.base_url, "token": "${LOOP_API_TOKEN}"},
-            "matrix": {"team": dict(phase.teams), "window": {"every": "month", "from": "2020-01", "to": "2020-01"}},
-            "limits": {"unfinished": 3, "requests_per_second": 400, "downloads": 2},
-            "polling": {"policy": "backoff", "first": 0.05, "every": 0.05, "max": 0.2},
-            "retry": {"base": 0.02, "max": 0.1},
-            "output": {"to": "./exports", "path": "{team}/{window}.{ext}"},
-        }
-        (self.folder / "job.yaml").write_text(yaml.safe_dump(job, sort_keys=False))
-
-
-def _scenario(phase: Phase, retry_after: float) -> Scenario:
-    faults = [fault | ({"retry_after": retry_after} if fault.get("code") == 429 else {}) for fault in phase.faults]
-    return Scenario.model_validate(CALM | {"faults": faults})
 
 
 @contextlib.asynccontextmanager
