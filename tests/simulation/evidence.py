@@ -7,6 +7,7 @@ seconds; `seq` orders everything that happened, also within one moment.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,6 +164,8 @@ class Evidence:
     """(seq, final name, hash of what was seen there), each time a file appeared or survived a death."""
     forgotten: list[tuple[int, str]] = field(default_factory=list)
     """(seq, what): the state folder was removed or an older one restored."""
+    blind_since: float = math.inf
+    """Since when (seq) bytes lie somewhere of which no memory that was left could know: only reading all files would tell."""
     older_manifests: list[int] = field(default_factory=list)
     """When (seq) an older manifest was put in the place of the newest."""
     removed: set[str] = field(default_factory=set)

@@ -176,11 +176,11 @@ def no_final_name_shows_less(e: Evidence) -> Iterator[str]:
     for made in e.reports.values():
         if not made.corrupt:
             valid[made.key] |= made.hashes
-    for _, path, seen in e.shown:
+    for seq, path, seen in e.shown:
         keys = e.paths.get(path)
         if keys is None:
             yield f"a file appeared at {path}, which no job ever named"
-        elif not any(seen in valid[key] for key in keys):
+        elif not any(seen in valid[key] for key in (keys if seq < e.blind_since else valid)):
             yield f"{path} showed bytes that are no whole file of any export that belongs there"
 
 

@@ -111,8 +111,6 @@ class World:
         """Kind of disk trouble → from when until when."""
         self.trusted = True
         """No memory was lost since a run has last looked which of the files that its memories name are there."""
-        self.blind = False
-        """Somewhere lie bytes that no memory knows, in the size of those that one does: only reading all could tell."""
         self.killed_at = ""
         """Where the last process was killed; empty if it was not."""
         self.edited = False
@@ -316,7 +314,8 @@ class World:
         named = frozenset(export.key for export in exports)
         process = Process(number, self._now, self.offset, self.era, self.weather.calm, named, self._seq, tuple(exports))
         process.only = only
-        self.blind |= not self.trusted and self._is_blind()
+        if not self.trusted and self._is_blind():
+            evidence.blind_since = min(evidence.blind_since, self.seq())
         process.starts_clean = self._is_clean(exports) and only == "missing"
         evidence.processes.append(process)
         self.process, self._death, self._times, self.dead = process, death, 0, False
@@ -362,16 +361,17 @@ class World:
         yield SimApi(self), SimFiles(self)
 
     def _is_blind(self) -> bool:
+        """No memory fits what lies there, and no size tells: bytes that none knows, or all at home but for their contents."""
         files = self.disk.files()
         records = [record_from_text(text) for text in self.journal.records.values()]
         known = [file for r in records for p in r.parts for file in (p.stored, p.file) if file is not None]
         claims = {(file.path, file.bytes, file.sha256) for file in known}
         if NAME in files:
             claims |= {(x["path"], x["bytes"], x["sha256"]) for x in json.loads(files[NAME])["exports"]}
-        hashes = {sha256 for _, _, sha256 in claims}
-        return any(
-            path in files and len(files[path]) == size and sha(files[path]) not in hashes for path, size, _ in claims
-        )
+        at_home = {path for path, size, _ in claims if path in files and len(files[path]) == size}
+        odd = {path: sha(files[path]) for path in at_home if (path, len(files[path]), sha(files[path])) not in claims}
+        all_at_home = bool(records) and all(path in at_home for path, _, _ in claims)
+        return any(all_at_home or sha256 not in {known for _, _, known in claims} for sha256 in odd.values())
 
     def _is_clean(self, exports: list[Export]) -> bool:
         files = self.disk.files()
@@ -473,7 +473,7 @@ class World:
             self._show(path, data)
         hashes = {path: sha(data) for path, data in files.items()}
         if process.how == "ended":
-            self.trusted = not self.blind
+            self.trusted = evidence.blind_since == math.inf
         evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
         evidence.census[-1].temps = frozenset(path.rpartition("/")[2] for path in self.disk.files(self.disk.state))
         manifest = files.get(NAME)
