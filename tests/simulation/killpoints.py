@@ -102,9 +102,8 @@ class Points:
             if self._log is not None:
                 _write(self._log, f"{label}\t{time.monotonic()}\t{int(strikes or again)}\n".encode())
             self._struck |= strikes
-            number = self._signals.pop(0) if self._signals and (strikes or again) else None
-        if number is not None:
-            os.kill(os.getpid(), number)
+            if self._signals and (strikes or again):
+                os.kill(os.getpid(), self._signals.pop(0))  # before any other thread passes its next point
         return strikes
 
 
