@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 import sqlite3
 
 
@@ -142,8 +143,10 @@ async def test_a_team_that_the_job_no_longer_names_stays(stage):
 async def test_what_is_left_over_is_still_collected(stage):
     async with stage(duration=2.5) as it:
         it.job(months=1, teams=("support", "sales"))
-        await it.report("job.yaml", "--deadline", "3s", status=3)
-        assert len(it.sim.stats.posts) == 2
+        running = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.sim.stats.posts) == 2)
+        running.send(signal.SIGTERM)
+        assert (await running.ended()).status == 3
         it.job(months=1, teams=("support",))
         assert "left_over" in actions(await planned(it)).values()
         await it.report()

@@ -199,7 +199,7 @@ def stored_stays(e: Evidence) -> Iterator[str]:
                 continue  # an older memory may not know that its file was moved on or replaced
             for part in record.parts:
                 file = part.stored
-                if file is None or file.sha256 in there | e.removed:
+                if file is None or file.sha256 in there | e.removed or (e.forgotten and file.path in e.emptied):
                     continue
                 if census.files.get(file.path) not in coming:  # else a newer one has just taken its place, as announced
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"

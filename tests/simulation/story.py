@@ -161,6 +161,7 @@ def _remove_a_file(world: World, chance: random.Random) -> None:
     if files:
         path = chance.choice(sorted(files))
         world.evidence.removed.add(hashlib.sha256(files[path]).hexdigest())
+        world.evidence.emptied.add(path)
         world.disk.remove(path)
         world.weather.hit("file removed")
         world.note(f"between: {path} is taken away")
