@@ -1,9 +1,7 @@
-"""A storage that refuses: exit 6, what was stored stays, and the next run goes on when it is mended."""
+"""A storage that refuses: exit 6, what was stored stays, and the next run goes on when it is mended. See test_e2e_mounts.py, too."""
 
 import os
 import resource
-import subprocess
-import sys
 
 import pytest
 
@@ -78,35 +76,3 @@ async def test_a_file_size_limit_is_a_full_disk(stage):
         await it.report()
         it.check_stored(1)
         assert len(it.sim.stats.posts) == 1, "the report is still there"
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 12 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root on Linux mounts a tmpfs")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine mounts no tmpfs")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-async def test_a_full_disk_keeps_what_was_stored(stage, tiny_disk):
-    async with stage(rows=1000) as it:
-        ballast = tiny_disk / "ballast"
-        ballast.write_bytes(bytes(9 * 1024 * 1024))
-        it.job(months=8, limits={"downloads": 1}, output={"to": str(tiny_disk / "exports")})
-        ended = await refused(it)
-        counts = ended.json["counts"]
-        assert 0 < counts["stored"] < 8
-        assert counts["pending"] == 8 - counts["stored"]
-        assert "full" in ended.err or "space" in ended.err
-        await refused(it)
-        ballast.unlink()
-        await it.report()
-        verified = await it.run("verify", "job.yaml", "--json")
-        assert verified.json["counts"] == {"equal": 8, "wrong": 0, "missing": 0}
-        assert len(it.sim.stats.posts) == 8

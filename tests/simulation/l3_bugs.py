@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
+
 from orchestrator.cli import exits
 from orchestrator.cli.session import Session
 from orchestrator.cli.signals import Signals
@@ -23,6 +25,7 @@ from orchestrator.engine.runner import Runner
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.states import Created, Intended
 from orchestrator.engine.step import NotThere
+from orchestrator.engine.transfer import Transfers
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.reserve import Reserve
 from orchestrator.journal.sqlite import SqliteJournal
@@ -154,6 +157,30 @@ def impatient() -> None:
     Attempts.wind_up = at_once  # type: ignore[method-assign]  # that is the bug
 
 
+def all_downloads_at_once() -> None:
+    """As many files are fetched as are ready."""
+    Spending._fetch_at = lambda _self: -math.inf  # type: ignore[method-assign]  # that is the bug
+    Spending._create_at = lambda _self: -math.inf  # type: ignore[method-assign]  # only that many are ready
+    fetch = Transfers.fetch
+
+    async def slowly(self: Transfers, *arguments: Any) -> Any:
+        await anyio.sleep(0.5)  # only that they meet
+        return await fetch(self, *arguments)
+
+    Transfers.fetch = slowly  # type: ignore[method-assign]
+
+
+def fetched_twice() -> None:
+    """A file is fetched once more, to be sure."""
+    fetch = Attempts.fetch
+
+    async def again(self: Attempts, *arguments: Any) -> Any:
+        await fetch(self, *arguments)
+        return await fetch(self, *arguments)
+
+    Attempts.fetch = again  # type: ignore[method-assign]  # that is the bug
+
+
 def deaf() -> None:
     """A second signal is not obeyed."""
     received = Signals._received
@@ -217,6 +244,8 @@ BUGS: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "forgotten pause": (forgotten_pause, ("journal.refused.answered",), "silence is kept"),
     "open gate": (open_gate, ("unlock.after",), "silence is kept in the run"),
     "no cap": (no_cap, ("unlock.after",), "unfinished is kept"),
+    "all downloads at once": (all_downloads_at_once, ("unlock.after",), "downloads at once are kept"),
+    "fetched twice": (fetched_twice, ("unlock.after",), "downloads are paid once"),
     "copied into place": (copied_into_place, ("place.mkdir.after:12",), "no final name shows less"),
     "names are believed": (names_are_believed, ("move.aside.rename.after",), "exports are paid once"),
     "no sweep": (no_sweep, ("temp.fsync.after",), "nothing else lies about"),
