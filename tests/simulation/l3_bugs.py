@@ -59,10 +59,8 @@ def stored_too_early() -> None:
     """A file is called stored before it is renamed."""
     place, late = LocalStorage.place, []
 
-    async def later(self: LocalStorage, temp: str, path: str) -> None:
+    async def later(_self: LocalStorage, temp: str, path: str) -> None:
         late.append((temp, path))
-        if len(late) > 1:
-            await place(self, *late.pop(0))
 
     async def manifest(self: LocalStorage, _manifest: Any) -> None:
         while late:
