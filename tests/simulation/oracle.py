@@ -195,8 +195,10 @@ def stored_stays(e: Evidence) -> Iterator[str]:
         coming = {part.file.sha256 for part in parts if part.state is State.VERIFIED and part.file}
         coming |= {part.stored.sha256 for part in parts if part.moving and part.stored}
         for record in census.records.values():
-            if e.forgotten and record.key not in e.processes[census.process].named:
-                continue  # an older memory may not know that its file was moved on or replaced
+            if e.forgotten and (
+                record.key not in e.processes[census.process].named or record.state is not State.STORED
+            ):
+                continue  # an older memory may not know that its file was moved on or replaced, or has just found out
             for part in record.parts:
                 file = part.stored
                 if file is None or file.sha256 in there | e.removed or (e.forgotten and file.path in e.emptied):

@@ -410,7 +410,7 @@ class SimFiles:
         if reply.outcome == "refused":
             raise FileRefused(reply.status)
         if reply.outcome == "broken":
-            raise FileBroken(f"the file host answered {reply.status}", wait=reply.wait, reached=True)
+            raise FileBroken(f"the file host answered {reply.status}", wait=reply.wait, reached=reply.status < 500)
         data, etag = reply.data, reply.etag
         start = offset if validator is not None and validator == etag and 0 < offset < len(data) else 0
         pause = service.chance.uniform(10, 60) if reply.slow else service.latency() / 4
