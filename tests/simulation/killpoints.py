@@ -42,7 +42,7 @@ from l3_bugs import BUGS
 # All that `run` and `verify` load, so that a forked process need not.
 from orchestrator.api.client import LoopClient
 from orchestrator.cli import entry, main, run, session, task, verify, wiring
-from orchestrator.cli.signals import SIGNALS
+from orchestrator.cli.signals import NAMES, SIGNALS
 from orchestrator.engine import clock, result
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.transfer import Transfers
@@ -345,6 +345,8 @@ def _become(command: Mapping[str, Any]) -> None:
         file = os.open(path, os.O_RDONLY if fd == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, fd)
         os.close(file)
+    for number in NAMES:  # whoever started the tests in the background of a script has told them to ignore some
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
     sys.argv = ["orchestrator", *command["arguments"]]
     run.STARTED = time.monotonic()
     POINTS.arm(os.environ)

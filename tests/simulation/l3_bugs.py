@@ -247,7 +247,7 @@ BUGS: dict[str, tuple[Callable[[], None], tuple[str, ...], str]] = {
     "copied into place": (copied_into_place, ("place.mkdir.after:12",), "no final name shows less"),
     "names are believed": (names_are_believed, ("move.aside.rename.after",), "exports are paid once"),
     "no sweep": (no_sweep, ("temp.fsync.after",), "nothing else lies about"),
-    "stale manifest": (stale_manifest, ("journal.stored.durable:6",), "manifest is current"),
+    "stale manifest": (stale_manifest, ("manifest.before",), "manifest is current"),
     "impatient": (impatient, ("post.sent=TERM",), "a signal doubles nothing"),
     "deaf": (deaf, ("post.sent=TERM+INT",), "a second signal is obeyed at once"),
     "all is well": (all_is_well, ("post.sent=TERM",), "a signal parks"),

@@ -111,10 +111,10 @@ class Sheet:
     # ------------------------------------------------------------------------------------------------- the witnesses
 
     def _events(self) -> list[tuple[float, Event]]:
-        rows = self.story.stage.journalled()
-        offset = self.story.processes[-1][0].offset
+        stage = self.story.stage
         return [
-            (at + offset, event_from_json(kind, key, part, at, json.loads(data))) for kind, key, part, at, data in rows
+            (stage.monotonic(at), event_from_json(kind, key, part, at, json.loads(data)))
+            for kind, key, part, at, data in stage.journalled()
         ]
 
     def _processes(self) -> None:
@@ -264,15 +264,12 @@ class Sheet:
         if n == 0:
             return
         ended = self.story.all[n - 1][0]
-        # Only who died before the answer was heard and kept may forget it, or whose disk refused to keep it; what is told
-        # of the POST comes after that.
+        # Only who died before the answer was heard and kept may forget it, or had let go of a poll to park, or whose disk
+        # refused to keep it; what is told of the POST comes after that.
         after = {p.label for p in ended.passings if p.at > at}
-        if self.evidence.processes[n].disk_trouble:
-            durable = "journal.pause.durable" in after
-        else:
-            durable = ended.report is not None or not after.isdisjoint(
-                ("journal.pause.durable", "journal.refused.before")
-            )
+        durable = "journal.pause.durable" in after or ended.struck is None
+        if not self.evidence.processes[n].disk_trouble:
+            durable = durable or "journal.refused.before" in after
         later = [process.started_at for process in self.evidence.processes if process.n > n]
         seq = 2 * bisect.bisect_left(self._times, min(later, default=inf)) + 1
         self.evidence.gates.append(Gate(seq, at, at + self.story.stage.retry_after, n, "api", durable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import dataclasses
 import json
@@ -87,8 +88,6 @@ class Ended:
     err: str
     began: float
     ended: float
-    offset: float
-    """What makes a wall clock's time a monotonic one."""
     passings: Sequence[Passing]
     files: Mapping[str, str] = field(default_factory=dict)
     """Final names and the hashes of what lies there."""
@@ -124,13 +123,13 @@ class Ended:
         return next((passing for passing in self.passings if passing.struck), None)
 
 
-def _offset() -> float:
-    """What makes a wall clock's time a monotonic one: of several looks at both the one that was interrupted least."""
+def _clocks() -> tuple[float, float]:
+    """The wall clock, and what makes its time a monotonic one: of several looks at both the one interrupted least."""
     looks = []
     for _ in range(20):
         before, wall, after = time.monotonic(), time.time(), time.monotonic()  # noqa: TID251 - what other processes go by
-        looks.append((after - before, (before + after) / 2 - wall))
-    return min(looks)[1]
+        looks.append((after - before, wall, (before + after) / 2 - wall))
+    return min(looks)[1:]
 
 
 class Server:
@@ -139,6 +138,8 @@ class Server:
     def __init__(self, process: asyncio.subprocess.Process, scratch: Path) -> None:
         self._process = process
         self._scratch = scratch
+        self.clocks: list[tuple[float, float]] = []
+        """As they were when each process began: a machine may set its wall clock meanwhile."""
 
     async def run(
         self, folder: Path, arguments: Sequence[str], hit: Mapping[str, str], *, cold: bool, bug: str | None
@@ -150,11 +151,12 @@ class Server:
         if bug is not None:
             env["KILLPOINT_BUG"] = bug
         env |= hit
-        began, offset = time.monotonic(), _offset()
+        began = time.monotonic()
+        self.clocks.append(_clocks())
         status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
         lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
         passings = [Passing(label, float(at), struck == "1") for label, at, struck in lines]
-        return Ended(status, out.read_text(), err.read_text(), began, ended, offset, passings)
+        return Ended(status, out.read_text(), err.read_text(), began, ended, passings)
 
     async def _fork(
         self, folder: Path, arguments: list[str], env: Mapping[str, str], out: Path, err: Path
@@ -235,6 +237,11 @@ class Stage:
 
     def _ledger(self) -> dict[str, list[Any]]:
         return {kind: list(getattr(self.sim.stats, kind)) for kind in ("posts", "polls", "downloads")}
+
+    def monotonic(self, wall: float) -> float:
+        """What the monotonic clock showed when a process saw this time on the wall clock."""
+        began = bisect.bisect_right(self._server.clocks, wall, key=lambda clocks: clocks[0])
+        return wall + self._server.clocks[max(0, began - 1)][1]
 
     def heard_before(self, phase: str, kind: str) -> Sequence[Any]:
         """What the service had heard, when this phase was first played, of what the journal then knew."""
