@@ -15,6 +15,7 @@ import anyio
 from orchestrator.content.digest import Digest
 from orchestrator.engine.choose import Ref
 from orchestrator.engine.events import BytesReceived, Paused, RequestSent
+from orchestrator.engine.gated import GatedFiles, Held
 from orchestrator.engine.health import Streak
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.policy import Policy
@@ -47,6 +48,7 @@ from orchestrator.engine.step import (
     Fetched,
     FetchWrong,
     Live,
+    NotFetched,
     NotPosted,
     NotThere,
     Placed,
@@ -92,7 +94,8 @@ class Attempts:
         self._halt = halt
         self._park = park
         self._parked = parked
-        self._transfers = Transfers(files, storage, contents, kept=policy.limits.downloads)
+        gated = GatedFiles(files, spending, clock)
+        self._transfers = Transfers(gated, storage, contents, kept=policy.limits.downloads)
         self._posting: set[anyio.CancelScope] = set()
         self._accepted: set[str | None] = set()
         self._accepted_before: frozenset[str | None] = frozenset()
@@ -310,6 +313,8 @@ class Attempts:
         except FileRefused as refused:
             self._spending.well("files", self._clock.now())
             return UrlDied(refused.status)
+        except Held:
+            return NotFetched()
         except FileBroken as broken:
             detail = str(broken)
             if not broken.trusted:

@@ -36,7 +36,7 @@ class Spending:
         self._health: dict[Host, Health] = {"api": Health(), "files": Health()}
         self._probe_at: dict[Host, float] = {"api": 0.0, "files": 0.0}
         self._told_down: set[Host] = set()
-        self._files_closed_until = 0.0
+        self.files_closed_until = 0.0
         self._unfinished = 0
         self._ghosts: list[float] = []
         self._polled_last = False
@@ -80,7 +80,7 @@ class Spending:
     def _fetch_at(self) -> float:
         if self.downloading >= self._policy.limits.downloads:
             return math.inf
-        return max(self._files_closed_until, self._host_at("files", self.downloading))
+        return max(self.files_closed_until, self._host_at("files", self.downloading))
 
     def took_turn(self, *, polled: bool) -> None:
         self._polled_last = polled
@@ -155,7 +155,7 @@ class Spending:
         if host == "api":
             self.rate.close(until)
         else:
-            self._files_closed_until = max(self._files_closed_until, until)
+            self.files_closed_until = max(self.files_closed_until, until)
 
 
 def _held(part: Part) -> int:

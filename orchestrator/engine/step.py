@@ -141,6 +141,11 @@ class UrlDied:
 
 
 @dataclass(frozen=True, slots=True)
+class NotFetched:
+    """Nothing was sent: the gate had closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class FetchBroke:
     detail: str
     streak: Streak
@@ -166,7 +171,20 @@ class NotThere:
     """Verified bytes are at neither name."""
 
 
-Fact = Resumed | Posting | NotPosted | Posted | Asked | Fetched | UrlDied | FetchBroke | FetchWrong | Placed | NotThere
+Fact = (
+    Resumed
+    | Posting
+    | NotPosted
+    | Posted
+    | Asked
+    | Fetched
+    | UrlDied
+    | NotFetched
+    | FetchBroke
+    | FetchWrong
+    | Placed
+    | NotThere
+)
 
 # -------------------------------------------------------------------------------------------------------------- live
 
@@ -256,6 +274,8 @@ class _Stepper:
                 self._fetched(report_id, digest, temp)
             case UrlDied(status):
                 self._url_died(status)
+            case NotFetched():
+                pass  # it wants what it wanted before
             case FetchBroke(detail, streak, pause):
                 self._fetch_broke(detail, streak, pause)
             case FetchWrong(report_id, code, message):
