@@ -22,9 +22,13 @@ def prepare_state(path: Path) -> None:
         try:
             found = path.lstat()
         except FileNotFoundError:
-            path.mkdir(mode=0o700, parents=True)
-            path.joinpath(".gitignore").write_text("*\n", encoding="utf-8")
-            return
+            try:
+                path.mkdir(mode=0o700, parents=True)
+            except FileExistsError:  # another run has just made it; the lock will tell which of the two works
+                found = path.lstat()
+            else:
+                path.joinpath(".gitignore").write_text("*\n", encoding="utf-8")
+                return
         if stat.S_ISLNK(found.st_mode):
             raise symlink(path)
         if not stat.S_ISDIR(found.st_mode):

@@ -322,6 +322,26 @@ class SimPath:
         return self.name
 
 
+_REAL = [
+    (module, name, getattr(module, name))
+    for module, name in (
+        (folders, "os"),
+        (local, "os"),
+        (local, "secrets"),
+        (local, "aiofiles"),
+        (local, "StoppableFile"),
+        (local, "ThreadPoolExecutor"),
+    )
+]
+"""What `install` puts something else in the place of."""
+
+
+def uninstall() -> None:
+    """The storage room has the real disk beneath it again."""
+    for module, name, real in _REAL:
+        setattr(module, name, real)
+
+
 def install(sim: SimOs, loop: Any, token: Callable[[int], str]) -> None:
     """Puts `sim` beneath the storage room, for one process."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import disk
 import faults
 import loop
 from world import Death, World
@@ -41,6 +42,7 @@ def play(seed: int, make: Callable[[int], World] = World) -> World:
             _play(world, random.Random(f"story {seed}"))
         return world
     finally:
+        disk.uninstall()
         sys.unraisablehook = hook
         if collecting:
             gc.enable()

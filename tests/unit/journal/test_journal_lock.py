@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,18 @@ def test_a_wider_folder_of_our_name_is_closed_but_not_one_that_a_person_chose(tm
         folder.chmod(0o755)
         prepare_state(folder)
         assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+def test_a_folder_that_another_run_makes_meanwhile_is_taken(tmp_path, monkeypatch):
+    mkdir = Path.mkdir
+
+    def twice(self, *args, **kwargs):
+        mkdir(self, mode=0o700)
+        mkdir(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", twice)
+    prepare_state(tmp_path / "state")
+    assert (tmp_path / "state").is_dir()
 
 
 def test_a_symlink_or_a_file_is_no_state_folder(tmp_path):
