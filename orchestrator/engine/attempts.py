@@ -264,9 +264,9 @@ class Attempts:
         self._park_if_long(wait, now, "service")
 
     async def _pause_files(self, wait: float, now: float) -> None:
-        self._spending.close("files", now + wait)
-        self._observer.tell(Paused(now, now + wait, "the file host asks for it"))
-        await self._account.pause(now + wait, "files")
+        until = self._spending.files_closed_until  # `GatedFiles` has closed the gate already
+        self._observer.tell(Paused(now, until, "the file host asks for it"))
+        await self._account.pause(until, "files")
         self._park_if_long(wait, now, "file host")
 
     def _park_if_long(self, wait: float, now: float, who: str) -> None:

@@ -170,8 +170,8 @@ class Evidence:
     """When (seq) an older manifest was put in the place of the newest."""
     removed: set[str] = field(default_factory=set)
     """Hashes of files that somebody took away."""
-    emptied: set[str] = field(default_factory=set)
-    """The names that they had then: an older memory may think that an older file lay there."""
+    emptied: dict[str, int] = field(default_factory=dict)
+    """The names that they had then, and when (seq)."""
     paths: dict[str, set[str]] = field(default_factory=dict)
     """Final name → keys of all exports that any version of the job has put there."""
     poisoned: dict[str, str] = field(default_factory=dict)

@@ -31,8 +31,8 @@ GET = {
     "get reset": "the connection of the GET breaks",
     "get timeout": "the answer to the GET never comes",
     "get unknown status": "the GET shows a status that no documentation names",
-    "get 404 once": "the GET of a healthy report is answered 404, once",
-    "get pending once": "the GET of a report that was alive is answered PendingOrExpired, once",
+    "get 404 a while": "the GETs of a healthy report are answered 404 for some seconds",
+    "get pending a while": "the GETs of a report that was alive are answered PendingOrExpired for some seconds",
 }
 REPORT = {
     "pending first": "the report is PendingOrExpired for a while before it starts",
@@ -95,7 +95,9 @@ BETWEEN = {
 }
 SHAPE = {
     "no etag": "the file host gives no validator: nothing can be resumed",
+    "ranges ignored": "the file host knows no ranges: whoever wants the rest gets all of it",
     "gzip": "bodies come compressed",
+    "slow disk": "whatever the disk and the journal are to do takes its time",
     "same size": "all files are of one size, so that a size tells nothing",
     "stop": "retry.ambiguous: stop",
 }
@@ -119,6 +121,10 @@ LABELS = (
 
 MOVING = ("before moved", "durable moved", "disk rename", "disk renamed", "disk fsync folder", "durable superseded")
 """Where the moves of a job whose labels have changed are worth a kill: chosen among all labels they would get none."""
+
+
+PLACING = ("durable verified", "disk rename", "disk renamed", "disk fsync folder", "before stored")
+"""The moments around a rename, on which most of the promises about files hang."""
 
 
 @dataclass

@@ -25,6 +25,7 @@ from orchestrator.engine.states import (
     Failed,
     Intended,
     Lost,
+    Moved,
     Ready,
     Refused,
     Revived,
@@ -201,10 +202,24 @@ def stored_stays(e: Evidence) -> Iterator[str]:
                 continue  # an older memory may not know that its file was moved on or replaced, or has just found out
             for part in record.parts:
                 file = part.stored
-                if file is None or file.sha256 in there | e.removed or (e.forgotten and file.path in e.emptied):
+                if file is None or file.sha256 in there | e.removed:
                     continue
+                if e.emptied.get(file.path, -1) > (-1 if e.forgotten else _placed(e, record.key, census.seq)):
+                    continue  # what was taken away may have been another's that had just taken its place
                 if census.files.get(file.path) not in coming:  # else a newer one has just taken its place, as announced
                     yield f"after process {census.process} {file.path} of {record.key} was stored and is gone"
+
+
+def _placed(e: Evidence, key: str, until: int) -> int:
+    """When (seq) a file of this export was last said to be at its place, by then."""
+    return max(
+        (
+            c.seq
+            for c in e.commits
+            if c.seq < until and c.event.key == key and isinstance(c.event, (Stored, Adopted, Moved))
+        ),
+        default=0,
+    )
 
 
 @rule
@@ -455,6 +470,23 @@ def without_faults_one_post(e: Evidence) -> Iterator[str]:
 
 
 @rule
+def what_is_stored_is_not_created_again(e: Evidence) -> Iterator[str]:
+    """A file that lies where it was stored, or where a run that died was bringing it, is not asked for once more."""
+    posted = {(call.process, call.key) for call in e.calls if call.kind == "POST"}
+    for before, p in zip(e.census, e.processes[1:], strict=False):
+        if p.only != "missing" or p.era != e.processes[before.process].era or not before.trusted:
+            continue
+        for key in p.named & before.records.keys():
+            part = before.records[key].parts[0]
+            if part.state is not State.STORED or part.stored is None or part.stored.sha256 in e.removed:
+                continue
+            homes = {part.stored.path, *(path for path, keys in e.paths.items() if key in keys)}
+            homes |= {f"{home}.moving" for home in homes}
+            if (p.n, key) in posted and part.stored.sha256 in {before.files.get(home) for home in homes}:
+                yield f"{key} was stored, its file lay there, and process {p.n} created it anew"
+
+
+@rule
 def ids_are_kept(e: Evidence) -> Iterator[str]:
     """The id of a created export is durable right after it was heard."""
     created = {(c.event.key, c.event.report_id): c for c in e.commits if isinstance(c.event, Created)}
@@ -487,7 +519,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
         last = heard[-1]
-        remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x)]
+        remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x, c)]
         jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
         # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed.
         old = jumped or (last.answered_at or 0.0) - e.reports[report_id].created_at > stuck_after - 5
@@ -514,9 +546,11 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
 
 
-def _could_be_kept(e: Evidence, call: Call) -> bool:
-    """The run that heard it had a journal to write to, and lived long enough."""
+def _could_be_kept(e: Evidence, call: Call, commit: Commit) -> bool:
+    """The run that heard it had a journal to write to, lived long enough, and no older memory has taken the place of its own."""
     p = e.processes[call.process]
+    if any((call.answered_seq or 0) < seq < commit.seq for seq, _ in e.forgotten):
+        return False
     return not p.disk_trouble and (p.how == "ended" or p.ended_at - (call.answered_at or 0.0) > SOON)
 
 

@@ -85,8 +85,10 @@ class Service:
         """Host → from when until when it answers nobody."""
         self.signed: dict[str, tuple[str, float]] = {}
         """Signature → report id and when it dies."""
-        self.lied: set[str] = set()
-        """Reports whose last answer was a lie: never two in a row, for that is what being gone looks like."""
+        self.lies: dict[str, tuple[str, float]] = {}
+        """Reports about which a lie was told last, which, and until when: then the truth is due, for two that are apart from
+        each other are what being gone looks like.
+        """
         self.cut: set[str] = set()
         """Reports whose latest download was cut."""
 
@@ -182,13 +184,15 @@ class Service:
                 return Reply(broke=Broken("no answer within 30 s"), after=30.0)
             case "get unknown status":
                 return self._reply(200, {"id": made.id, "status": "Archiving", "url": None})
-            case "get 404 once" if made.id not in self.lied:
-                self.lied.add(made.id)
+            case "get 404 a while" | "get pending a while" as kind if alive and made.id not in self.lies:
+                # Shorter than what lies between two reads that prove something, however late they are answered.
+                self.lies[made.id] = kind, now + chance.uniform(0.0, self.world.policy.polling.every - 3.5)
+        kind, until = self.lies.get(made.id, ("", 0.0))
+        if now <= until:
+            if kind == "get 404 a while":
                 return self._reply(404, {"message": "unknown"})
-            case "get pending once" if alive and made.id not in self.lied:
-                self.lied.add(made.id)
-                return self._reply(200, {"id": made.id, "status": "PendingOrExpired", "url": None})
-        self.lied.discard(made.id)
+            return self._reply(200, {"id": made.id, "status": "PendingOrExpired", "url": None})
+        self.lies.pop(made.id, None)
         status, url = "Processing", None
         if now >= made.gone_at:
             if made.gone_as == "404":
@@ -412,7 +416,8 @@ class SimFiles:
         if reply.outcome == "broken":
             raise FileBroken(f"the file host answered {reply.status}", wait=reply.wait, reached=reply.status < 500)
         data, etag = reply.data, reply.etag
-        start = offset if validator is not None and validator == etag and 0 < offset < len(data) else 0
+        ranges = validator is not None and validator == etag and "ranges ignored" not in service.world.weather
+        start = offset if ranges and 0 < offset < len(data) else 0
         pause = service.chance.uniform(10, 60) if reply.slow else service.latency() / 4
         length = len(data) - start if service.chance.random() < 0.7 else None
         blocks = self._blocks(download, data[start:], reply.cut, pause)

@@ -101,9 +101,15 @@ def _death(world: World, chance: random.Random) -> Death | None:
     if world.killed_at.startswith("disk ") and "power cut" in kinds and chance.random() < 0.8:
         # What a killed process left in the page cache is still to be lost when the next one has built upon it.
         return Death(chance.choice(("durable stored", "durable stored", "durable moved")), 1, power_cut=True)
-    labels = faults.MOVING if world.edited and chance.random() < 0.4 else faults.LABELS
+    labels = faults.PLACING if chance.random() < 0.15 else faults.LABELS
+    if world.edited and chance.random() < 0.65:
+        labels = faults.MOVING
     label = chance.choice(labels)
-    return Death(label, 1 + min(int(chance.expovariate(0.7)), 12), power_cut=chance.choice(kinds) == "power cut")
+    return Death(
+        label,
+        1 + min(int(chance.expovariate(1.5 if labels is faults.MOVING else 0.7)), 12),
+        power_cut=chance.choice(kinds) == "power cut",
+    )
 
 
 def _plant_windows(world: World, chance: random.Random) -> None:
@@ -163,7 +169,7 @@ def _remove_a_file(world: World, chance: random.Random) -> None:
     if files:
         path = chance.choice(sorted(files))
         world.evidence.removed.add(hashlib.sha256(files[path]).hexdigest())
-        world.evidence.emptied.add(path)
+        world.evidence.emptied[path] = world.seq()
         world.disk.remove(path)
         world.weather.hit("file removed")
         world.note(f"between: {path} is taken away")

@@ -15,7 +15,7 @@ from mutants import MUTANTS, hunt
 from oracle import RULES, judge
 from story import play
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "300"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "3000"))
 CHUNKS = 8
 HERE = Path(__file__).resolve().parent
 

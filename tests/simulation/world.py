@@ -457,7 +457,7 @@ class World:
         runner.park("SIGTERM came")
 
     def _io(self) -> float:
-        return self.disk_chance.uniform(0.0005, 0.02)
+        return self.disk_chance.uniform(0.0005, 0.4 if "slow disk" in self.weather else 0.02)
 
     def _arrive_late(self) -> None:
         """What the dead process had sent may still arrive."""
