@@ -89,6 +89,8 @@ class Service:
         """Reports about which a lie was told last, which, and until when: then the truth is due, for two that are apart from
         each other are what being gone looks like.
         """
+        self.busy_until = 0.0
+        """Until when the file host is likely to ask for silence again."""
         self.cut: set[str] = set()
         """Reports whose latest download was cut."""
 
@@ -226,9 +228,13 @@ class Service:
             kind = "file changed"  # where it hurts: there is something to go on from
             weather.hit(kind)
         self.cut.discard(made.id)
+        if now < self.busy_until and not weather.calm and chance.random() < 0.4:
+            kind = "file 503 with time"  # who asks for silence once does so again when all come back together
+            weather.hit(kind)
         if kind in ("file refused", "file 5xx"):
             return FileReply(0 if kind == "file refused" else 500, "broken")
         if kind == "file 503 with time":
+            self.busy_until = now + 120.0
             return FileReply(503, "broken", wait=float(chance.randint(1, 60)))
         if kind == "file changed":
             rows = [{"row": n, "report": made.id, "again": len(made.versions)} for n in range(chance.randint(0, 30))]

@@ -98,16 +98,16 @@ def _death(world: World, chance: random.Random) -> Death | None:
     kinds = [kind for kind in ("kill", "power cut") if kind in world.weather]
     if not kinds or chance.random() < 0.25:
         return None
-    if world.killed_at.startswith("disk ") and "power cut" in kinds and chance.random() < 0.8:
+    if world.killed_at.startswith("disk ") and chance.random() < 0.8:
         # What a killed process left in the page cache is still to be lost when the next one has built upon it.
         return Death(chance.choice(("durable stored", "durable stored", "durable moved")), 1, power_cut=True)
-    labels = faults.PLACING if chance.random() < 0.15 else faults.LABELS
+    labels = faults.PLACING if chance.random() < 0.25 else faults.LABELS
     if world.edited and chance.random() < 0.65:
         labels = faults.MOVING
     label = chance.choice(labels)
     return Death(
         label,
-        1 + min(int(chance.expovariate(1.5 if labels is faults.MOVING else 0.7)), 12),
+        1 + min(int(chance.expovariate(0.7 if labels is faults.LABELS else 1.5)), 12),
         power_cut=chance.choice(kinds) == "power cut",
     )
 
