@@ -20,14 +20,18 @@ _TOLERANT_FROM = 8
 @functools.lru_cache(maxsize=16)
 def forms(secret: str) -> tuple[str, ...]:
     """The forms of a secret, the longest first: one that holds another one must go as a whole."""
-    return tuple(sorted(set(_forms(secret)), key=lambda form: (-len(form), form)))
+    return _longest_first(_forms(secret))
 
 
-def pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+@functools.lru_cache(maxsize=16)  # a long token's takes a second to make
+def pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     """Finds every form of every secret; None if there are none."""
-    found = {form for secret in secrets for form in forms(secret)}
-    ordered = sorted(found, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(_spelling, ordered))) if ordered else None
+    found = _longest_first(form for secret in secrets for form in forms(secret))
+    return re.compile("|".join(map(_spelling, found))) if found else None
+
+
+def _longest_first(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(found), key=lambda form: (-len(form), form)))
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -7,11 +7,13 @@ queries, and its reprs hold headers.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
@@ -129,6 +131,18 @@ class Proxies:
         if proxy is None or (self._from_environment and _bypassed(url)):
             return None
         return proxy
+
+
+_PASSWORD = re.compile(r"(?:[^/@]*//)?+[^:/@]*:(.+)@")  # to the last @, so that no half of a misspelt one is left
+
+
+def passwords(setting: str) -> tuple[str, ...]:
+    """The passwords in the proxies that `setting` (`env`, `none` or a URL) leads to, each as it is written in the URL and
+    as it is sent. Never raises: whether the URLs can be used is asked elsewhere.
+    """
+    urls = urllib.request.getproxies().values() if setting == "env" else [setting]
+    written = {match[1] for match in map(_PASSWORD.match, urls) if match is not None}
+    return tuple(sorted(written | {unquote(password) for password in written}))
 
 
 def _proxy(text: str, where: str) -> Proxy:

@@ -30,6 +30,9 @@ from orchestrator.engine.ports import (
     Throttled,
 )
 
+STATUSES = frozenset({"PendingOrExpired", "Processing", "Completed", "Failed", "Expired"})
+"""Those that are documented. Any other text in their place is a server's own words."""
+
 CREATE_PATH = "/api/v1/report/export"
 
 LONGEST_WAIT = 10 * 365 * 86_400.0
@@ -152,7 +155,9 @@ def _readable_id(value: Any) -> str | None:
 
 
 def _status_text(value: Any, secret: str) -> str:
-    return presentable(value, secret, longest=_LONGEST_STATUS) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value in STATUSES else presentable(value, secret, longest=_LONGEST_STATUS)
 
 
 def _without_query(location: str | None, secret: str) -> str:

@@ -66,7 +66,7 @@ def presentable(text: str, secret: str = "", longest: int = LONGEST) -> str:
     text = " ".join(_ESCAPE_SEQUENCES.sub("", text).split())
     text = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
     text = text[:_HEAD]
-    known = disguises.pattern([secret]) if len(secret) >= _SHORTEST_SECRET else None
+    known = disguises.pattern((secret,)) if len(secret) >= _SHORTEST_SECRET else None
     if known is not None:  # once more: it may have been spelt with escapes, or with line breaks in it
         text = known.sub(_HIDDEN, text)
     text = _QUERIES.sub(r"\1", text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,17 +83,25 @@ def _freeze(task: Task, items: list[Item], out: str) -> None:
 
 def _head(task: Task, items: list[Item]) -> dict[str, Any]:
     counts = Counter(item.action.value.replace(" ", "_") for item in items)
+    proxy = None
+    with contextlib.suppress(JobError):  # of an environment that may be another one where the plan is run
+        proxy = _proxy(task)
     return {
         "schema": "orchestrator.plan/1",
         "job": task.name,
         "output": str(task.root),
-        "proxy": _proxy(task),
+        "proxy": proxy,
         "counts": dict(counts),
     }
 
 
 def _proxy(task: Task) -> str | None:
-    """The proxy through which a run from here would reach the API, without user and password."""
+    """The proxy through which a run from here would reach the API, without user and password.
+
+    Raises JobError, as that run would, for one that can't be used.
+    """
+    import urllib.request
+
     setting = task.network.proxy
     if setting == "none" or (setting == "env" and not urllib.request.getproxies()):
         return None  # nearly always; aiohttp need not be imported for it
@@ -102,10 +109,8 @@ def _proxy(task: Task) -> str | None:
 
     from orchestrator.api.network import Proxies
 
-    with contextlib.suppress(JobError):  # of an environment that may be another one where the plan is run
-        found = Proxies(setting if isinstance(setting, str) else setting.url).for_url(URL(task.api.base_url))
-        return str(found.url) if found else None
-    return None
+    found = Proxies(setting if isinstance(setting, str) else setting.url).for_url(URL(task.api.base_url))
+    return str(found.url) if found else None
 
 
 def _entry(item: Item) -> dict[str, Any]:
@@ -139,8 +144,12 @@ def _show(task: Task, items: list[Item], *, verbose: bool) -> None:
         say.people(f"… and {len(items) - len(shown):,} more; --verbose lists them, --json tells all of them.")
     words = ", ".join(f"{count:,} {_COUNTED[action]}" for action, count in counts.items())
     say.people(f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}")
-    if (proxy := _proxy(task)) is not None:
-        say.people(f"Loop is reached through the proxy {proxy}.")
+    try:
+        if (proxy := _proxy(task)) is not None:
+            say.people(f"Loop is reached through the proxy {proxy}.")
+    except JobError as error:
+        say.people("A run from here would stop at once:")
+        say.errors(error)
 
 
 def _mark(item: Item) -> str:

@@ -44,8 +44,8 @@ class Redactor:
     """Cleans text and values. `secrets` are those known to this process: tokens, passwords of proxies."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        stripped = (secret.strip() for secret in secrets)
-        self._known = disguises.pattern(secret for secret in stripped if len(secret) >= _SHORTEST)
+        stripped = {secret.strip() for secret in secrets}
+        self._known = disguises.pattern(tuple(sorted(secret for secret in stripped if len(secret) >= _SHORTEST)))
 
     def text(self, text: str, *, lines: bool = False) -> str:
         """`text` without secrets and without what a terminal obeys; `lines` keeps line feeds and tabs."""

@@ -18,12 +18,12 @@ from orchestrator.version import __version__
 WIDTH = 80
 
 
-_secrets: list[str] = []
+_secrets: set[str] = set()
 
 
 def never(secrets: Iterable[str]) -> None:
     """These values must not be shown from now on, wherever a text for people may come from."""
-    _secrets.extend(secrets)
+    _secrets.update(secrets)
 
 
 def people(text: str) -> None:

@@ -119,8 +119,13 @@ def number(due: str, *, least: float = 0.0, most: float = math.inf, above: bool 
 
 def _figure(value: object, written: str) -> float | None:
     """The number that stands there: a frozen plan holds numbers, and some of them can't be written as job files do."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            figure = float(value)
+        except OverflowError:  # an integer beyond every float
+            return None
+        if math.isfinite(figure):
+            return figure
     return float(written) if _NUMBER.fullmatch(written) else None
 
 

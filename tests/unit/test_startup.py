@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "yaml", "sqlite3", "aiofiles"}
+HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "yaml", "sqlite3", "aiofiles", "http.client"}
 
 PROBE = """
 import json, sys
@@ -15,7 +15,7 @@ from orchestrator.cli.entry import main
 try:
     main()
 except SystemExit as end:
-    print("\\n" + json.dumps([end.code, sorted(name.partition(".")[0] for name in sys.modules)]))
+    print("\\n" + json.dumps([end.code, sorted({*sys.modules, *(name.partition(".")[0] for name in sys.modules)})]))
 """
 
 

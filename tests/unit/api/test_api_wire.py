@@ -223,6 +223,14 @@ def test_what_a_cut_answer_has_left_of_an_echoed_secret_is_cut_out(echoed):
         assert create_answer(400, {}, echo, now=NOW, secret="to/ken-canary").detail == "you sent [secret]"
 
 
+def test_a_documented_status_is_taken_as_it_is():
+    """Even for a token that spells like one: every good answer holds such a status, and nothing is searched in it."""
+    for secret in ("Completed", "PendingOrExpired"):
+        body = b'{"id": "5f3e", "status": "%s"}' % secret.encode()
+        assert status_answer(200, {}, body, now=NOW, secret=secret) == Status(secret)
+        assert status_answer(200, {}, body.replace(b'"}', b'!"}'), now=NOW, secret=secret) == Status("[secret]!")
+
+
 @given(
     st.integers(100, 999),
     st.binary(max_size=300),

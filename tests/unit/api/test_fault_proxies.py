@@ -9,7 +9,7 @@ from api_servers import CLOCK, RawServer, Resolver, answer, make_authority
 from yarl import URL
 
 from orchestrator.api.files import FileHost
-from orchestrator.api.network import Network, Proxies
+from orchestrator.api.network import Network, Proxies, passwords
 from orchestrator.engine.ports import FileBroken, SignedUrl
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -108,3 +108,23 @@ def test_a_proxy_that_the_job_names_is_meant_for_all(environment, no_proxy):
     assert found is not None
     assert found.url.host == "proxy.example"
     assert Proxies("none").for_url(URL("https://files.example/x")) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("http://joe:p%40ss%2Fword@proxy.example:3128", {"p%40ss%2Fword", "p@ss/word"}),
+        ("joe:plain@proxy.example:3128", {"plain"}),
+        ("http://:only@proxy.example", {"only"}),
+        ("http://joe:a/b@c@proxy.example", {"a/b@c"}),
+        ("http://joe:pass@[broken:port", {"pass"}),
+        ("http://joe@proxy.example:3128", set()),
+        ("http://proxy.example:3128", set()),
+        ("http://[2001:db8::1]:3128", set()),
+    ],
+)
+def test_a_proxys_password_is_known_as_written_and_as_sent(environment, url, known):
+    assert set(passwords(url)) == known
+    environment(HTTPS_PROXY=url, no_proxy="host:8443")
+    assert set(passwords("env")) == known
+    assert passwords("none") == ()

@@ -6,6 +6,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from orchestrator.api import disguises
 from orchestrator.cli.redact import REDACTED, Redactor
 
 TOKEN = "lp_Canary/7+x=Z&q\"'ž-1234567890"
@@ -90,3 +91,11 @@ def test_values_of_every_shape():
         "n": 1, "f": 1.5, "none": None, "yes": True, "odd": f"odd {REDACTED}", "bytes": f"{REDACTED}\ufffd", REDACTED: ["a", ["b"]],
         "token": REDACTED, "Authorization": REDACTED, "next_token": None, "set": [REDACTED],
     }  # fmt: skip
+
+
+def test_what_finds_the_same_secrets_is_made_once():
+    """For a long token that takes a second, and redactors are made for each line."""
+    made = disguises.pattern.cache_info().misses
+    for secrets in (["made-once-1", "made-once-2"], ["made-once-2", "made-once-1", "made-once-2"]):
+        assert Redactor(secrets).text("made-once-1") == REDACTED
+    assert disguises.pattern.cache_info().misses == made + 1

@@ -36,6 +36,14 @@ def test_what_is_no_duration(text):
         scalars.duration(text)
 
 
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan")])
+def test_a_number_beyond_every_float_is_refused(value):
+    with pytest.raises(Misfit, match="duration"):
+        scalars.duration(value)
+    with pytest.raises(Misfit, match="a number"):
+        scalars.number("a number")(value)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
