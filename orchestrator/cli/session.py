@@ -89,7 +89,7 @@ class Session:
                 async with self._neighbours() as (api, files, storage):
                     memory = await self._recall(journal, opened.pop(), storage, adopt=adopt)
                     self._warn(await wiring.nothing_is_left(task, memory, storage))
-                    items = await wiring.make_plan(task, memory.records, storage, self._clock.now())
+                    items = await wiring.make_plan(task, memory, storage, self._clock.now())
                     runner = Runner(
                         api=api,
                         files=files,
@@ -164,14 +164,12 @@ class Session:
         await storage.sweep(frozenset(verified))
         memory = await wiring.remember(self._task, snapshot, storage, self._clock.now(), adopt=adopt)
         for event in memory.learned:
-            stored = memory.records[event.key].parts[event.part].stored
+            before = snapshot.records.get(event.key)
+            known = before.parts[event.part].stored if before is not None else None
+            now = memory.records[event.key].parts[event.part].stored
             # A rename that nobody could journal may not be durable either.
-            if (
-                isinstance(event, (Moved, Stored))
-                and stored is not None
-                and await storage.size(stored.path) is not None
-            ):
-                await storage.secure(stored.path)
+            if isinstance(event, (Moved, Stored)) and now is not None and (known is None or known.path != now.path):
+                await storage.secure(now.path)
         await journal.append(memory.learned)
         return memory
 

@@ -37,6 +37,8 @@ class Memory:
     learned: Sequence[Event]
     """What the journal did not know before it saw the manifest and the files."""
     manifest: Manifest | None
+    changed: frozenset[str] = frozenset()
+    """Paths whose file was read and is nobody's."""
 
     def manifest_is_stale(self, job: str) -> bool:
         """The manifest does not tell what is stored: a run was killed before it was written, or it is gone."""
@@ -53,10 +55,10 @@ async def remember(task: Task, snapshot: Snapshot, storage: Storage, now: float,
     if manifest is not None and manifest.job != task.name and not adopt:
         raise other_job(task, manifest.job)
     records = dict(snapshot.records)
-    learned = await settle(records, manifest, storage, now)
-    for event in learned:
+    settled = await settle(records, manifest, storage, now)
+    for event in settled.events:
         records[event.key] = apply(records.get(event.key), event)
-    return Memory(records, learned, manifest)
+    return Memory(records, settled.events, manifest, settled.changed)
 
 
 def other_job(task: Task, name: str) -> JobError:
@@ -88,15 +90,18 @@ async def nothing_is_left(task: Task, memory: Memory, storage: Storage) -> str |
     if any(size is not None for size in await storage.sizes(paths)):
         return None
     return (
-        f"neither manifest.json nor any of {len(paths)} stored files is left in {task.root}: they are exported again. "
-        "If a disk belongs there, stop this run (Ctrl-C) and mount it first"
+        f"neither manifest.json nor any of {len(paths):,} stored files is left in {task.root}: a run exports anew what is "
+        "selected of them. If a disk belongs there, mount it first (a run that has begun can be stopped with Ctrl-C)"
     )
 
 
-async def make_plan(task: Task, records: Mapping[str, Record], storage: Storage, now: float) -> list[plan.Item]:
+async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) -> list[plan.Item]:
     """The plan of a task. Raises JobError if nothing is selected."""
+    records = memory.records
     sizes = await _sizes(storage, plan.paths_to_look_at(records))
-    items = plan.make(task.exports, records, sizes, now=now, options=task.options, named=task.named)
+    items = plan.make(
+        task.exports, records, sizes, now=now, options=task.options, named=task.named, changed=memory.changed
+    )
     if not any(item.export for item in items):
         raise JobError(
             Problem(
@@ -113,7 +118,9 @@ async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, 
     snapshot = read_journal(task)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
         memory = await remember(task, snapshot, storage, now, adopt=adopt)
-        return memory, await make_plan(task, memory.records, storage, now)
+        if told := await nothing_is_left(task, memory, storage):
+            say.people(f"warning: {told}")
+        return memory, await make_plan(task, memory, storage, now)
 
 
 async def _sizes(storage: Storage, paths: Sequence[str]) -> dict[str, int | None]:

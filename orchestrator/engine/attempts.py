@@ -297,6 +297,8 @@ class Attempts:
 
     async def fetch(self, ref: Ref, want: Fetch, record: Record, live: Live) -> Fact:
         now = self._clock.now()
+        if self._spending.files_closed_until > now:
+            return NotFetched()
         self._observer.tell(RequestSent(now, "fetch", record.key))
         kind = str(record.parts[ref[1]].request["resultFormat"]).lower()
 

@@ -9,6 +9,7 @@ hash claims is believed by its size, for to read everything at each start would 
     - two hashes of one size claim the path: renames between the death of a process and its last word, older memories;
     - a file is on the move (`Moving` is durable before a rename) and two of its names have its size;
     - the manifest knows a file of an export that the journal knows otherwise;
+    - verified bytes were on their way there: the run that brought them may have died before it could say so;
     - a file of that size is not where it should be, or the journal has forgotten one: it may be this one, under another's name.
 """
 
@@ -34,7 +35,6 @@ from orchestrator.engine.states import (
     Unanswered,
     apply,
 )
-from orchestrator.errors import StorageError
 
 BLOCK = 1024 * 1024
 
@@ -54,26 +54,24 @@ class Claim:
     sha256: str
 
 
-async def settle(
-    records: Mapping[str, Record], manifest: Manifest | None, storage: Storage, now: float
-) -> tuple[Event, ...]:
-    """What the journal must learn so that each file it calls stored is there, or is known to be gone, and has one owner.
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    events: tuple[Event, ...]
+    """What the journal must learn so that each path has one owner."""
+    changed: frozenset[str]
+    """Paths that were read and hold the bytes of nobody: somebody has changed the file, if not its size."""
 
-    Reads sizes, and the contents of disputed files. Raises `StorageError` if the place refuses, or the manifest can't be
-    understood. `now` is in seconds since the epoch.
+
+async def settle(records: Mapping[str, Record], manifest: Manifest | None, storage: Storage, now: float) -> Settlement:
+    """Finds out whose file lies where. Reads sizes, and the contents of disputed files.
+
+    Raises `StorageError` if the place refuses. `now` is in seconds since the epoch.
     """
     entries = manifest.exports if manifest is not None else ()
-    try:
-        claims = [*_remembered(records), *_told(entries)]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise _odd_manifest(error) from None
-    paths = list(dict.fromkeys(claim.path for claim in claims))
+    paths = list(dict.fromkeys(claim.path for claim in (*_remembered(records), *_told(entries))))
     sizes = dict(zip(paths, await storage.sizes(paths), strict=True))
     hashes = {path: await storage.inspect(path, _sha256) for path in disputed(records, entries, sizes)}
-    try:
-        return _Settler(records, sizes, hashes, now).settle(entries)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise _odd_manifest(error) from None
+    return _Settler(records, sizes, hashes, now).settle(entries)
 
 
 def disputed(
@@ -95,6 +93,7 @@ def disputed(
             if part.moving is not None and part.stored is not None:
                 places = homes.get((record.key, part.stored.sha256), set())
                 doubtful |= places if len(places) > 1 else set()
+    doubtful |= {part.file.path for record in records.values() for part in record.parts if part.file is not None}
     for claim in _told(entries):
         known = records.get(claim.key)
         stored = known.parts[0].stored if known is not None else None
@@ -147,20 +146,22 @@ class _Settler:
         self._records = dict(records)
         self._sizes = sizes
         self._hashes = hashes
-        at_home = {(file.path, file.sha256) for record in records.values() for file in record.stored or ()}
-        self._strays = {sha: path for path, sha in hashes.items() if sha is not None and (path, sha) not in at_home}
-        """Bytes that were read where no journal has them, by their hash."""
+        self._at_home = {(file.path, file.sha256) for record in records.values() for file in record.stored or ()}
+        self._strays = {
+            sha: path for path, sha in hashes.items() if sha is not None and (path, sha) not in self._at_home
+        }
+        """Bytes that were read where the journal has others or none, by their hash."""
         self._now = now
         self._events: list[Event] = []
 
-    def settle(self, entries: Sequence[Mapping[str, Any]]) -> tuple[Event, ...]:
+    def settle(self, entries: Sequence[Mapping[str, Any]]) -> Settlement:
         for record in list(self._records.values()):
             self._find(record)
             self._recognise(record)
         for entry in entries:
             self._adopt(entry)
-        self._evict()
-        return tuple(self._events)
+        changed = frozenset(self._evict())
+        return Settlement(tuple(self._events), changed)
 
     def _emit(self, event: Event) -> None:
         self._records[event.key] = apply(self._records.get(event.key), event)
@@ -180,9 +181,11 @@ class _Settler:
             return
         places = [file.path]
         if part.moving is not None:
-            places += [part.moving, aside(part.moving)]
-        if (elsewhere := self._strays.get(file.sha256)) is not None:
-            places.append(elsewhere)
+            # Equal bytes (two empty months) of another export at its own place are taken for this one's last of all.
+            elsewhere = [part.moving, aside(part.moving)]
+            places += sorted(elsewhere, key=lambda path: (path, file.sha256) in self._at_home)
+        if file.sha256 in self._strays:
+            places.append(self._strays[file.sha256])
         found = next((path for path in places if self._there(path, file)), file.path)
         if part.moving is not None or found != file.path:
             self._emit(Moved(record.key, self._now, path=found))
@@ -226,22 +229,20 @@ class _Settler:
         self._emit(planned)
         self._emit(Adopted(key, at, file=file))
 
-    def _evict(self) -> None:
-        """Each path has one owner: whoever's file lies there. Whose file was read and is another's has none."""
+    def _evict(self) -> Iterator[str]:
+        """Each path has one owner: whoever's file lies there. Gives the paths that were read and hold nobody's."""
         owners: dict[str, list[tuple[Record, File]]] = {}
         for record in self._records.values():
             for file in record.stored or ():
                 owners.setdefault(file.path, []).append((record, file))
         for path, rivals in owners.items():
             rightful = [record for record, file in rivals if self._there(path, file)]
-            if len(rivals) == 1 and (rightful or path not in self._hashes):
-                continue  # what is gone or has another size is the plan's to tell
             owner = max(rightful or [record for record, _ in rivals], key=lambda r: r.parts[0].stored_at or 0.0)
             for record, _ in rivals:
                 if record is not owner:
                     self._emit(Superseded(record.key, self._now, by=owner.key, path=path))
-                elif not rightful and path in self._hashes:
-                    self._emit(Superseded(record.key, self._now, path=path))
+            if not rightful and self._hashes.get(path) is not None:
+                yield path
 
 
 def _file(entry: Mapping[str, Any]) -> File:
@@ -265,11 +266,3 @@ def _sha256(file: BinaryIO) -> str:
     while block := file.read(BLOCK):
         digest.update(block)
     return digest.hexdigest()
-
-
-def _odd_manifest(error: Exception) -> StorageError:
-    return StorageError(
-        f"manifest.json has an entry that can't be understood ({type(error).__name__} at {error})",
-        code="storage.manifest",
-        hint="Restore manifest.json from a backup, or move it aside: what the journal knows is written anew.",
-    )

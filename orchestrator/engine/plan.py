@@ -82,14 +82,16 @@ def make(
     now: float,
     options: Options,
     named: Collection[str] | None = None,
+    changed: Collection[str] = (),
 ) -> list[Item]:
     """The plan: an item for each of `exports`, then one for each record that the job no longer names.
 
     `named` are the keys of all of the job's exports, also of those that were not selected; None leaves out what the job
-    does not name. `now` is in seconds since the epoch.
+    does not name. `changed` are paths whose file is known not to be what was stored, whatever its size. `now` is in seconds
+    since the epoch.
     """
     selected = list(exports)
-    planner = _Planner(selected, records, sizes, now, options)
+    planner = _Planner(selected, records, sizes, now, options, changed=changed)
     items = [item for export in selected if (item := planner.item(export)) is not None]
     if named is not None:
         items.extend(planner.unnamed(named))
@@ -104,7 +106,10 @@ class _Planner:
         sizes: Mapping[str, int | None],
         now: float,
         options: Options,
+        *,
+        changed: Collection[str],
     ) -> None:
+        self.changed = changed
         self.records = records
         self.sizes = sizes
         self.now = now
@@ -171,6 +176,8 @@ class _Planner:
         if size is not None and size != file.bytes:
             reason = f"its file was changed: {size} bytes, stored were {file.bytes}"
             return build(Action.REPLACE, reason, holder, source)
+        if file.path in self.changed:
+            return build(Action.REPLACE, "its file was changed: other bytes of the same size", holder)
         if source is not None:
             return build(Action.MOVE, f"renamed; was {file.path}", holder, source)
         if size is None:
@@ -191,7 +198,8 @@ class _Planner:
 
     def _source(self, export: Export, file: File) -> str | None:
         """Where the stored file is, if that is not where it belongs by today's labels. What was changed stays behind."""
-        return file.path if file.path != export.path and self.sizes.get(file.path) == file.bytes else None
+        unchanged = self.sizes.get(file.path) == file.bytes and file.path not in self.changed
+        return file.path if file.path != export.path and unchanged else None
 
     def unnamed(self, named: Collection[str]) -> Iterator[Item]:
         for key, record in self.records.items():

@@ -557,7 +557,7 @@ def _superseded(part: Part, event: Superseded) -> Part:
         return replace(
             part, stored=None, moving=None
         )  # a newer one is under way and goes on, or failed and is to be told
-    # `stored_at` tells since when this is so: a manifest that was written earlier knows no better.
+    # `stored_at` tells since when this is so.
     return replace(
         part,
         state=State.SUPERSEDED,

@@ -473,8 +473,10 @@ def without_faults_one_post(e: Evidence) -> Iterator[str]:
 def what_is_stored_is_not_created_again(e: Evidence) -> Iterator[str]:
     """A file that lies where it was stored, or where a run that died was bringing it, is not asked for once more."""
     posted = {(call.process, call.key) for call in e.calls if call.kind == "POST"}
-    for before, p in zip(e.census, e.processes[1:], strict=False):
-        if p.only != "missing" or p.era != e.processes[before.process].era or not before.trusted:
+    later = {p.n: p for p in e.processes}
+    for before in e.census:
+        p = later.get(before.process + 1)
+        if p is None or p.only != "missing" or p.era != later[before.process].era or not before.trusted:
             continue
         for key in p.named & before.records.keys():
             part = before.records[key].parts[0]

@@ -417,7 +417,7 @@ class World:
         ):
             recall = Session._recall
             memory = await recall(SimpleNamespace(_task=task, _clock=clock), journal, snapshot, storage, adopt=False)  # type: ignore[arg-type]  # as above
-            items = await wiring.make_plan(task, memory.records, storage, clock.now())  # type: ignore[arg-type]  # as above
+            items = await wiring.make_plan(task, memory, storage, clock.now())  # type: ignore[arg-type]  # as above
             runner = Runner(
                 api=api,
                 files=files,

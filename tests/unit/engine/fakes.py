@@ -273,9 +273,9 @@ class World:
         records = dict((await self.journal.open()).records)
         keep = {p.file.temp for r in records.values() for p in r.parts if p.state is State.VERIFIED and p.file}
         await self.storage.sweep(frozenset(temp for temp in keep if temp))
-        learned = await settle(records, await self.storage.read_manifest(), self.storage, self.clock.now())
-        await self.journal.append(learned)
-        for event in learned:
+        settled = await settle(records, await self.storage.read_manifest(), self.storage, self.clock.now())
+        await self.journal.append(settled.events)
+        for event in settled.events:
             records[event.key] = apply(records.get(event.key), event)
         return records
 

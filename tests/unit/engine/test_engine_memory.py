@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 from fakes import START, make_export
 
-from orchestrator.engine.manifest import build, entry
+from orchestrator.engine.manifest import build
 from orchestrator.engine.memory import aside, settle
-from orchestrator.engine.ports import Manifest
 from orchestrator.engine.states import (
     Adopted,
     File,
@@ -26,7 +25,6 @@ from orchestrator.engine.states import (
     Unanswered,
     apply,
 )
-from orchestrator.errors import StorageError
 from orchestrator.storage.memory import MemoryStorage
 
 A, B, LONG = b"[1]", b"[2]", b"[1, 2, 3]"
@@ -63,7 +61,7 @@ async def settled(journal, manifest, files):
     disk = Disk(files)
     records = {record.key: record for record in journal}
     told = build("job", manifest) if manifest is not None else None
-    events = await settle(records, told, disk, START + 100)
+    events = (await settle(records, told, disk, START + 100)).events
     for event in events:
         records[event.key] = apply(records.get(event.key), event)
     owners = {file.path: record.key for record in records.values() for file in record.stored or ()}
@@ -89,7 +87,7 @@ async def test_a_forgotten_export_is_known_again():
         (stored(EXPORT), {}, []),
         (stored(EXPORT, B), {EXPORT.path: A}, [Planned, Adopted]),
         (stored(EXPORT, B), {EXPORT.path: B}, []),
-        (stored(EXPORT, B), {EXPORT.path: b"[3]"}, [Superseded]),
+        (stored(EXPORT, B), {EXPORT.path: b"[3]"}, []),
         (stored(EXPORT, LONG), {EXPORT.path: LONG}, []),
         (stored(EXPORT, B, path="old.json"), {EXPORT.path: A, "old.json": B}, []),
         (stored(EXPORT, B, path="old.json", at=START - 9), {EXPORT.path: A, "old.json": B}, [Planned, Adopted]),
@@ -174,13 +172,6 @@ async def test_the_intent_to_move_is_kept_until_the_file_has_arrived():
     assert apply(record, Moved(EXPORT.key, START, path="new.json")).parts[0].moving is None
 
 
-@pytest.mark.parametrize("broken", [{}, {"key": "k"}, {**entry(stored(EXPORT)), "stored_at": "yesterday"}])
-async def test_an_entry_that_cannot_be_understood_is_told(broken):
-    with pytest.raises(StorageError) as caught:
-        await settle({}, Manifest("job", (broken,)), MemoryStorage(), START)
-    assert caught.value.code == "storage.manifest"
-
-
 async def test_a_manifest_alone_is_held_against_the_files_where_sizes_prove_nothing():
     """The journal is gone, and the run before it died in the middle of its renames."""
     manifest = [
@@ -191,3 +182,22 @@ async def test_a_manifest_alone_is_held_against_the_files_where_sizes_prove_noth
     _, owners, read = await settled([], manifest, {"a.json": B, "c.json": LONG})
     assert owners == {"a.json": OTHER.key, "c.json": make_export(2).key}
     assert read == ["a.json"]
+
+
+async def test_a_file_that_was_read_and_is_nobodys_is_told_as_changed_and_keeps_its_entry():
+    journal = [stored(EXPORT, path="a.json"), stored(OTHER, B, path="b.json")]
+    disk = Disk({"a.json": b"[3]"})
+    settled = await settle({record.key: record for record in journal}, None, disk, START)
+    assert (settled.events, settled.changed) == ((), {"a.json"})
+
+
+async def test_of_equal_files_in_a_ring_each_keeps_its_own():
+    """Two empty months change places; the run died after it had put the first one aside."""
+    journal = [stored(EXPORT, path="a.json", moving="b.json"), stored(OTHER, A, path="b.json", moving="a.json")]
+    _, owners, _ = await settled(journal, None, {aside("b.json"): A, "b.json": A})
+    assert owners == {aside("b.json"): EXPORT.key, "b.json": OTHER.key}
+
+
+async def test_verified_bytes_at_the_name_that_they_were_for_are_stored_whatever_the_labels_say_now():
+    waiting = Part(0, {}, State.VERIFIED, (Report("r1", START),), file=file_of(A, "a.json", "t.part"))
+    assert (await settled([replace(stored(EXPORT), parts=(waiting,))], None, {"a.json": A}))[0] == [Stored]
