@@ -9,19 +9,19 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import anyio
 
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
-from orchestrator.api.network import Network
+from orchestrator.api.network import Network, passwords
 from orchestrator.cli import logs, options, say, wiring
 from orchestrator.cli.signals import SIGNALS
+from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.events import Told
 from orchestrator.engine.plan import Item
@@ -71,8 +71,7 @@ class Session:
         self._progress: Progress | None = None
         proxy = task.network.proxy
         self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
-        password = urlsplit(self._proxy).password
-        self._secrets = [token, *([password] if password else [])]
+        self._secrets = [token, *passwords(self._proxy)]
         say.never(self._secrets)
 
     async def run(self, *, deadline: float | None, started: float, fail_fast: bool, adopt: bool) -> dict[str, Any]:
@@ -82,14 +81,19 @@ class Session:
         prepare_state(task.state)
         with JobLock(task.state, self._clock):
             journal = SqliteJournal(task.state, self._clock)
-            opened = [await journal.open()]
+            snapshot = await journal.open()
             try:
                 self._warn(journal.rebuilt)
                 self._warn(journal.warning)
                 async with self._neighbours() as (api, files, storage):
-                    memory = await self._recall(journal, opened.pop(), storage, adopt=adopt)
-                    self._warn(await wiring.nothing_is_left(task, memory, storage))
-                    items = await wiring.make_plan(task, memory, storage, self._clock.now())
+                    ends = self._end_by(deadline, started)
+                    with self._interrupted(ends) as stopped:
+                        memory = await self._recall(journal, snapshot, storage, adopt=adopt)
+                        self._warn(await wiring.nothing_is_left(task, memory, storage))
+                        items = await wiring.make_plan(task, memory, storage, self._clock.now())
+                    if stopped.cancelled_caught:
+                        return await self._not_begun(snapshot, storage)
+                    del snapshot  # what it held of ten thousand exports lives on in the memory alone
                     runner = Runner(
                         api=api,
                         files=files,
@@ -102,7 +106,6 @@ class Session:
                         policy=task.policy(fail_fast=fail_fast),
                         random=random.SystemRandom(),
                     )
-                    ends = self._end_by(deadline, started)
                     report = await self._carry_out(runner, items, memory, ends)
             finally:
                 with anyio.CancelScope(shield=True):
@@ -110,6 +113,40 @@ class Session:
         self._tell_end(report)
         if runner.bug is not None:
             say.bug(runner.bug)
+        return report
+
+    @contextlib.contextmanager
+    def _interrupted(self, ends: Mapping[str, float]) -> Iterator[anyio.CancelScope]:
+        """What is done within can take its time (disputed files are read), so a signal and the deadline end it as well."""
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope:
+            if "park_at" in ends:
+                scope.deadline = anyio.current_time() + ends["park_at"] - self._clock.now()
+
+            def stop(_name: str) -> None:
+                loop.call_soon_threadsafe(scope.cancel)
+
+            with SIGNALS.heard_by(stop):
+                yield scope
+
+    async def _not_begun(self, snapshot: Snapshot, storage: LocalStorage) -> dict[str, Any]:
+        """The report of a run that was stopped before it had found out whose file lies where."""
+        now, records = self._clock.now(), snapshot.records
+        items = await wiring.make_plan(self._task, wiring.Memory(records, (), None), storage, now)
+        came = f"{SIGNALS.name} came" if SIGNALS.first is not None else "the deadline came"
+        report = result.build(
+            job=self._task.name,
+            run_id=_run_id(now),
+            outcome=lambda _: "parked",
+            reason=f"{came} before anything was begun",
+            error=None,
+            started_at=now,
+            finished_at=now,
+            items=items,
+            records=records,
+            figures=result.Figures(),
+        )
+        self._tell_end(report)
         return report
 
     async def _carry_out(
@@ -164,12 +201,14 @@ class Session:
         await storage.sweep(frozenset(verified))
         memory = await wiring.remember(self._task, snapshot, storage, self._clock.now(), adopt=adopt)
         for event in memory.learned:
-            before = snapshot.records.get(event.key)
-            known = before.parts[event.part].stored if before is not None else None
-            now = memory.records[event.key].parts[event.part].stored
-            # A rename that nobody could journal may not be durable either.
-            if isinstance(event, (Moved, Stored)) and now is not None and (known is None or known.path != now.path):
-                await storage.secure(now.path)
+            record = snapshot.records.get(event.key)
+            before = record.parts[event.part] if record is not None else None
+            stored = memory.records[event.key].parts[event.part].stored
+            moved = before is None or before.stored != stored
+            if isinstance(event, (Moved, Stored)) and stored is not None and moved:
+                await storage.secure(stored.path)  # a rename that nobody could journal may not be durable either
+            if isinstance(event, Stored) and before is not None and before.file is not None and before.file.temp:
+                await storage.discard(before.file.temp)  # there still, if what lies at the place was equal to it before
         await journal.append(memory.learned)
         return memory
 

@@ -46,6 +46,11 @@ class Signals:
             self._listener = None
 
     @property
+    def name(self) -> str:
+        """The first signal, as people know it; empty if none came."""
+        return NAMES[self.first] if self.first is not None else ""
+
+    @property
     def interrupted(self) -> bool:
         return self.first is signal.SIGINT
 

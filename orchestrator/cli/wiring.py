@@ -16,7 +16,11 @@ from orchestrator.engine.ports import Manifest, Snapshot, Storage
 from orchestrator.engine.states import Event, Record, apply
 from orchestrator.errors import JobError, JournalError, Problem
 from orchestrator.journal.reader import read_snapshot
+from orchestrator.progress import words
 from orchestrator.storage.local import LocalStorage
+
+MUCH_TO_READ = 64 * 1024 * 1024
+"""Bytes from which people are told that files are being read, for it takes its time."""
 
 
 class Contents:
@@ -55,10 +59,15 @@ async def remember(task: Task, snapshot: Snapshot, storage: Storage, now: float,
     if manifest is not None and manifest.job != task.name and not adopt:
         raise other_job(task, manifest.job)
     records = dict(snapshot.records)
-    settled = await settle(records, manifest, storage, now)
+    settled = await settle(records, manifest, storage, now, _tell_of_reading)
     for event in settled.events:
         records[event.key] = apply(records.get(event.key), event)
     return Memory(records, settled.events, manifest, settled.changed)
+
+
+def _tell_of_reading(files: int, size: int) -> None:
+    if size > MUCH_TO_READ:
+        say.people(f"reading {files:,} stored files ({words.size(size)}) to find out whose they are …")
 
 
 def other_job(task: Task, name: str) -> JobError:

@@ -23,13 +23,15 @@ class RunStarted(Told):
     job: str
     run_id: str
     todo: int
-    """Exports that this run has work with."""
+    """Exports to be asked for, or to be brought home."""
     skipped: int
     """Exports of the plan that need nothing now."""
     unfinished_limit: int
     downloads_limit: int
     refused: int = 0
     """Exports of the plan that the service refused in an earlier run, and that are not asked for again."""
+    moves: int = 0
+    """Files to be renamed before anything else. What needs no more than that is not among `todo`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ hash claims is believed by its size, for to read everything at each start would 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -62,15 +62,24 @@ class Settlement:
     """Paths that were read and hold the bytes of nobody: somebody has changed the file, if not its size."""
 
 
-async def settle(records: Mapping[str, Record], manifest: Manifest | None, storage: Storage, now: float) -> Settlement:
-    """Finds out whose file lies where. Reads sizes, and the contents of disputed files.
+async def settle(
+    records: Mapping[str, Record],
+    manifest: Manifest | None,
+    storage: Storage,
+    now: float,
+    reading: Callable[[int, int], None] = lambda _files, _size: None,
+) -> Settlement:
+    """Finds out whose file lies where. Reads sizes, and the contents of disputed files; may be cancelled meanwhile.
 
-    Raises `StorageError` if the place refuses. `now` is in seconds since the epoch.
+    Raises `StorageError` if the place refuses. `now` is in seconds since the epoch; `reading` hears how many files are going
+    to be read, and how many bytes they have.
     """
     entries = manifest.exports if manifest is not None else ()
     paths = list(dict.fromkeys(claim.path for claim in (*_remembered(records), *_told(entries))))
     sizes = dict(zip(paths, await storage.sizes(paths), strict=True))
-    hashes = {path: await storage.inspect(path, _sha256) for path in disputed(records, entries, sizes)}
+    doubtful = disputed(records, entries, sizes)
+    reading(len(doubtful), sum(sizes[path] or 0 for path in doubtful))
+    hashes = {path: await storage.inspect(path, _sha256) for path in doubtful}
     return _Settler(records, sizes, hashes, now).settle(entries)
 
 

@@ -72,6 +72,7 @@ from orchestrator.engine.step import (
     Resumed,
     UrlDied,
     Want,
+    follows,
     step,
 )
 from orchestrator.errors import (
@@ -206,7 +207,17 @@ class Runner:
             actions.count(Action.REFUSED),
         )
         self._observer.tell(
-            RunStarted(started_at, job, run_id, len(todo), skipped, limits.unfinished, limits.downloads, refused)
+            RunStarted(
+                started_at,
+                job,
+                run_id,
+                sum(item.action is not Action.MOVE for item in todo),
+                skipped,
+                limits.unfinished,
+                limits.downloads,
+                refused,
+                moves=sum(item.source is not None for item in todo),
+            )
         )
         try:
             self._spending.recall(await self._account.durations())
@@ -389,8 +400,8 @@ class Runner:
         return isinstance(want, (Create, Poll)) and self._spending.health("api").down
 
     def _start_probe(self, tasks: anyio.abc.TaskGroup, report_id: str, ref: Ref, now: float) -> None:
-        report = self._records[ref[0]].parts[ref[1]].report(report_id)
-        if ref in self._open and ref not in self._busy and report is not None and report.live:
+        free = ref in self._open and ref not in self._busy
+        if free and follows(self._records[ref[0]].parts[ref[1]], self._lives[ref], report_id):
             self._start(tasks, ref, Poll(now, report_id), now)  # what it finds out of the report counts as well
             return
         self._spending.rate.reserve(now)

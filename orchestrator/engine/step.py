@@ -559,6 +559,11 @@ def wants(part: Part, live: Live, now: float) -> tuple[Want, ...]:
             return ()
 
 
+def follows(part: Part, live: Live, report_id: str) -> bool:
+    """Whether the part still asks about this report: what an answer says of it counts."""
+    return any(poll.report_id == report_id for poll in _polls(part, live))
+
+
 def _polls(part: Part, live: Live) -> tuple[Poll, ...]:
     return tuple(
         Poll(live.watches[r.id].due, r.id) for r in part.reports if r.cause in _FOLLOWED and r.id in live.watches
