@@ -39,11 +39,16 @@ def demo(folder: str) -> int:
         as_file(package / "demo-scenario.yaml") as scenario,
         _service(scenario) as url,
     ):
-        # The key holds the base URL, whose port is another one each time: what an earlier demo stored is made anew.
+        # The key holds the base URL, whose port is another one each time: what an earlier demo stored is made anew. Its
+        # service knows none of the reports of an earlier one either.
         ask = options.Ask(sets=(f"api.base_url={url}", f"output.to={root}"))
         report = execute(str(job), ask, options.Talk(heartbeat=2.0))
         status = exits.of_report(report, interrupted=SIGNALS.interrupted)
         if status != exits.OK:
+            say.people(
+                "\nOnly in this demo, the service has ended with the run and forgets everything: the next demo begins from\n"
+                "the beginning. With a real service, the same command goes on."
+            )
             return status
         results = verify_task(str(job), ask)
     wrong = [result for result in results if result["state"] != "equal"]

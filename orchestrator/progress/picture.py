@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.progress import alerts
 from orchestrator.progress.tally import ProblemSeen, Tally
-from orchestrator.progress.words import about, clock, size, span
+from orchestrator.progress.words import about, clock, count, size, span
 
 ROWS = 12
 WIDEST = 100
@@ -68,6 +68,8 @@ def _stages(tally: Tally) -> Iterable[Text]:
     )
     for name, n, style in stages:
         yield Text(f"{n:,} {name}", style if n else "dim")
+    if tally.moves:
+        yield Text(f"{count(tally.renamed, 'file')} renamed", "green" if tally.renamed else "dim")
 
 
 def _facts(tally: Tally, now: float) -> Iterable[Text]:

@@ -69,7 +69,8 @@ _ENDINGS = {
 
 def heartbeat(tally: Tally, now: float) -> str:
     """Where the run stands, in one line: `7/24 stored, 5 at Loop, 1 downloading, 0 failed, 3.2 MB, about 6 min left`."""
-    pieces = [f"{tally.stored:,}/{tally.total:,} stored"]
+    pieces = [f"{count(tally.renamed, 'file')} renamed"] if tally.moves else []
+    pieces.append(f"{tally.stored:,}/{tally.total:,} stored")
     stages = (
         ("waiting", tally.waiting),
         ("at Loop", tally.at_loop),
@@ -99,7 +100,8 @@ def _news(told: Told, before: Tally) -> str | None:
             rest += [f"{told.refused:,} refused by the service before"] if told.refused else []
             idle = f" ({', '.join(rest)})" if rest else ""
             limits = f"at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
-            return f"{job}: {count(told.todo, 'export')} to do{idle}, {limits}"
+            renames = f"{count(told.moves, 'file')} to rename, " if told.moves else ""
+            return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}, {limits}"
         case Paused() if told.until >= before.paused_until + 1:
             pause = f"the service asks for silence until {alerts.local(told.until, told.at)}, for {span(told.until - told.at)}"
             return f"{pause}: {printable(told.detail)}"

@@ -42,16 +42,17 @@ _STYLES = {"succeeded": "bold green", "failed": "bold red"}
 
 def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str | None = None) -> None:
     """Prints the summary of a run report. `manifest` is where the manifest lies, as the user would type it."""
-    exports: Sequence[Mapping[str, Any]] = report["exports"]
+    exports = [_told(export) for export in report["exports"]]
+    counts = Counter(export["state"] for export in exports)
     outcome = report["outcome"]
-    _say(console, f"{printable(report['job'])}: {_verdict(report)}", style=_STYLES.get(outcome, "bold"))
+    _say(console, f"{printable(report['job'])}: {_verdict(outcome, counts)}", style=_STYLES.get(outcome, "bold"))
     error = report.get("error")
     why = f"{error['message']} [{error['code']}]" if error else _WHY.get(outcome) or report.get("reason")
     if why and outcome != "succeeded":
         _say(console, printable(why), indent=2)
-    counts = _counts(report["counts"])
-    if counts:
-        _say(console, counts, indent=2)
+    told = _counts(counts)
+    if told:
+        _say(console, told, indent=2)
     _failures(console, [export for export in exports if export["state"] == "failed"])
     table = _table(exports)
     if table:
@@ -59,7 +60,7 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         for n, line in enumerate(table):
             console.print(Text(f"  {line}", "" if n else "bold"), no_wrap=True)
     _figures(console, report)
-    if manifest and any(export["state"] in ("stored", "skipped") for export in exports):
+    if manifest and any(export["state"] in ("stored", "renamed", "skipped") for export in exports):
         # Only the terminal may wrap this line: it is there to be copied.
         console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
     if error and error["hint"]:
@@ -75,11 +76,18 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         _say(console, f"Next: {_REFUSED if refused else _NEXT[outcome]}", style="bold")
 
 
-def _verdict(report: Mapping[str, Any]) -> str:
-    counts = report["counts"]
-    match report["outcome"]:
-        case "succeeded" if counts["stored"]:
-            return f"done, {count(counts['stored'], 'export')} stored"
+def _told(export: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The report counts a renamed file among those that need nothing from the service; a person sees that it has moved."""
+    renamed = export["action"] == "move" and export["state"] == "skipped"
+    return {**export, "state": "renamed"} if renamed else export
+
+
+def _verdict(outcome: str, counts: Mapping[str, int]) -> str:
+    match outcome:
+        case "succeeded" if counts["stored"] or counts["renamed"]:
+            stored = f", {count(counts['stored'], 'export')} stored" if counts["stored"] else ""
+            renamed = f", {count(counts['renamed'], 'file')} renamed" if counts["renamed"] else ""
+            return f"done{stored}{renamed}"
         case "succeeded":
             return "nothing to do; every export is stored, or waits for its window to close"
         case "failed":
@@ -89,16 +97,22 @@ def _verdict(report: Mapping[str, Any]) -> str:
         case "refused" | "unreachable" | "storage" | "bug":
             return "stopped, nothing is lost"
         case other:
-            return printable(str(other))
+            return printable(other)
 
 
-def _counts(counts: Mapping[str, int]) -> str | None:
+def _counts(counts: Counter[str]) -> str | None:
     """None where the verdict has said it all."""
-    words = {"stored": "stored", "failed": "failed", "pending": "pending", "skipped": "needed nothing"}
+    words = {
+        "stored": "stored",
+        "renamed": "renamed",
+        "failed": "failed",
+        "pending": "pending",
+        "skipped": "needed nothing",
+    }
     pieces = [f"{counts[state]:,} {word}" for state, word in words.items() if counts[state]]
-    if len(pieces) == 1 and (counts["stored"] or counts["skipped"]):
+    if len(pieces) == 1 and (counts["stored"] or counts["renamed"] or counts["skipped"]):
         return None
-    return f"{', '.join(pieces) or 'none'}, of {count(counts['planned'], 'export')} planned"
+    return f"{', '.join(pieces) or 'none'}, of {count(counts.total(), 'export')} planned"
 
 
 def _failures(console: Console, failed: Sequence[Mapping[str, Any]]) -> None:
@@ -131,7 +145,7 @@ def _table(exports: Sequence[Mapping[str, Any]]) -> list[str]:
     seen = {export["state"] for export in exports}
     if not seen & {"stored", "failed"}:
         return []  # a table of what did not happen would push what did out of sight
-    columns = [state for state in ("stored", "failed", "pending", "skipped") if state in seen]
+    columns = [state for state in ("stored", "renamed", "failed", "pending", "skipped") if state in seen]
     rows = [[axis, *("no need" if state == "skipped" else state for state in columns)]]
     if "stored" in seen:
         rows[0] += ["size", "rows"]

@@ -56,6 +56,8 @@ class Tally:
         self.job = ""
         self.todo = 0
         self.skipped = 0
+        self.moves = 0
+        """Files to be renamed."""
         self.started_at: float | None = None
         self.outcome: str | None = None
         self.parking: str | None = None
@@ -70,6 +72,7 @@ class Tally:
         self._states: dict[str, State] = {}
         self._counts: Counter[State] = Counter()
         self._labels: dict[str, str] = {}
+        self._renamed: set[str] = set()
         self._fetching: set[str] = set()
         self._received: dict[str, int] = {}
         self._seconds: deque[tuple[int, int]] = deque()
@@ -108,6 +111,11 @@ class Tally:
     @property
     def failed(self) -> int:
         return self._counts[State.FAILED]
+
+    @property
+    def renamed(self) -> int:
+        """Files that have another name now, their labels having changed."""
+        return len(self._renamed)
 
     def state(self, key: str) -> State | None:
         """The state in which the export was last seen; None if nothing was told of it."""
@@ -161,7 +169,8 @@ class Tally:
                 self.parking = printable(told.reason)
             case RunStarted():
                 self.job = printable(told.job)
-                self.todo, self.skipped, self.started_at = told.todo, told.skipped, told.at
+                self.todo, self.skipped, self.moves = told.todo, told.skipped, told.moves
+                self.started_at = told.at
             case RunEnded():
                 self.outcome = told.outcome
             case _:
@@ -169,6 +178,8 @@ class Tally:
 
     def _changed(self, told: ExportChanged) -> None:
         record, key = told.record, told.record.key
+        if told.event == "moved":
+            self._renamed.add(key)  # once, though in a ring a file may be moved twice
         if told.event in _BOOKKEEPING and key not in self._states:
             return
         if key not in self._labels or told.event == "planned":

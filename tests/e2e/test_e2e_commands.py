@@ -87,7 +87,9 @@ async def test_demo_parks_too(stage):
         running = await it.start("demo")
         await running.says("exports to do")
         running.send(signal.SIGINT)
-        assert (await running.ended()).status == 130
+        ended = await running.ended()
+        assert ended.status == 130
+        assert "the next demo begins from the beginning" in ended.people
 
 
 async def test_the_vendors_documented_snippet_works_against_simulate(stage):

@@ -120,8 +120,11 @@ async def test_a_renamed_label_moves_the_file_and_asks_nobody(stage):
         plan = await planned(it)
         assert actions(plan) == {"help/2020-01.json": "move", "help/2020-02.json": "move"}
         assert [export["moved_from"] for export in plan["exports"]] == ["support/2020-01.json", "support/2020-02.json"]
-        report = await it.report()
-        assert report["outcome"] == "succeeded"
+        ended = await it.run("run", "job.yaml", "--json")
+        assert ended.json["outcome"] == "succeeded"
+        assert "2 files to rename, 0 exports to do" in ended.people
+        assert "rehearsal: done, 2 files renamed" in ended.people
+        assert "waiting" not in ended.people
         assert it.requests() == asked
         assert it.data_files() == {"help/2020-01.json", "help/2020-02.json"}
         it.check_stored(2)

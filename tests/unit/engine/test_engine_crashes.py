@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from fakes import World, make_export, make_exports, rows_of
 
+from orchestrator.engine.events import RunStarted
 from orchestrator.engine.plan import Action, Options
 from orchestrator.engine.policy import Polling
 from orchestrator.engine.ports import Broken, FileBroken, Status
@@ -146,6 +147,8 @@ async def test_renamed_labels_move_the_files_even_in_a_ring():
     report = await world.run()
     assert {item.action for item in world.items} == {Action.MOVE}
     assert (report["outcome"], report["counts"]["skipped"], report["api"]["posts"]) == ("succeeded", 3, 3)
+    began = world.told.of(RunStarted)[-1]
+    assert (began.todo, began.moves) == (0, 3), "nothing is to be asked for"
     assert world.good(*world.exports)
     assert set(world.storage.files) == {"a.json", "b.json", "c.json", "manifest.json"}
     assert (await world.run())["counts"]["skipped"] == 3

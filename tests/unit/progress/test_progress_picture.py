@@ -82,6 +82,15 @@ def test_nothing_to_do_and_no_name():
     assert text(tally, T)[0] == "0 of 0 stored"
 
 
+def test_files_are_renamed(record):
+    tally = Tally()
+    tally.tell(RunStarted(T, "", "run", 0, 0, 16, 4, moves=2))
+    stages = "0 waiting   0 at Loop   0 ready   0 downloading   0 stored   0 failed"
+    assert text(tally, T, 100)[2] == f"{stages}   0 files renamed"
+    tally.tell(ExportChanged(T, record(0, State.STORED), "moved"))
+    assert text(tally, T, 100)[2] == f"{stages}   1 file renamed"
+
+
 def test_ascii_only(record):
     tally = run(record)
     tally.tell(Troubled(T, "k", "c", "x" * 200, T + 60))

@@ -126,6 +126,18 @@ async def test_silence_before_the_start_and_after_the_end(monkeypatch):
     assert before[-1] == "12:13:20 done: 0/0 stored, 0 failed, 0 B"
 
 
+def test_a_run_that_only_renames_says_so(record):
+    progress, out = plain()
+    progress.tell(RunStarted(T, "backfill", "run", 0, 12, 16, 4, moves=2))
+    for n in range(2):
+        progress.tell(ExportChanged(T, record(n, State.STORED), "moved"))
+    progress.tell(RunEnded(T + 1, "succeeded"))
+    assert out.lines == [
+        "12:13:20 backfill: 2 files to rename, 0 exports to do (12 need nothing), at most 16 at Loop and 4 downloads at once",
+        "12:13:21 done: 2 files renamed, 0/0 stored, 0 failed, 0 B",
+    ]
+
+
 def test_a_reader_that_has_gone_is_no_trouble():
     class Gone(io.StringIO):
         def write(self, text):

@@ -15,6 +15,7 @@ def export(team, window, state="stored", **more):
     return {
         "coordinates": {"team": team, "window": window},
         "state": state,
+        "action": "skip" if state == "skipped" else "create",
         "bytes": 123_456 if stored else None,
         "rows": 1234 if stored else None,
         "error": None,
@@ -65,6 +66,22 @@ def test_nothing_to_do():
         "support-backfill: nothing to do; every export is stored, or waits for its window to close\n"
         "  Every file, with its sha256: m.json\n"
     )
+
+
+def test_files_that_are_renamed_are_told_as_such():
+    exports = [export("support", month, "skipped", action="move") for month in MONTHS]
+    assert told(report("succeeded", exports, posts=0, polls=0)) == "support-backfill: done, 12 files renamed\n"
+    exports += [export("sales", "2024-01", "skipped"), export("sales", "2024-02")]
+    assert told(report("succeeded", exports)).startswith(
+        "support-backfill: done, 1 export stored, 12 files renamed\n"
+        "  1 stored, 12 renamed, 1 needed nothing, of 14 exports planned\n"
+        "\n"
+        "  team     stored  renamed  no need    size   rows\n"
+        "  support       0       12        0     0 B      0\n"
+        "  sales         1        0        1  123 kB  1,234\n"
+    )
+    exports[0] = export("support", "2024-01", "pending", action="move")
+    assert "1 stored, 11 renamed, 1 pending, 1 needed nothing, of 14 exports planned" in told(report("parked", exports))
 
 
 def test_failures_come_first_each_reason_told_once():

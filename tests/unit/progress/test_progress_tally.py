@@ -80,6 +80,15 @@ def test_what_was_stored_before_is_no_work_of_this_run(tally, record):
     assert stages(tally) == {"waiting": 24}
 
 
+def test_files_that_are_renamed_are_counted_once_and_wait_for_nothing(record):
+    tally = Tally()
+    tally.tell(RunStarted(T, "backfill", "run", 0, 12, 16, 4, moves=2))
+    for event in ("moving", "moved", "moving", "moved", "planned"):  # a ring is opened by moving a file aside
+        tally.tell(ExportChanged(T, record(0, State.STORED), event))
+    assert (tally.renamed, tally.moves) == (1, 2)
+    assert (tally.total, stages(tally)) == (0, {})
+
+
 def test_more_exports_than_were_announced(tally, record):
     for n in range(30):
         tally.tell(ExportChanged(T, record(n, State.GENERATING), "created"))
