@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from orchestrator.engine.ports import Manifest
@@ -11,8 +13,43 @@ from orchestrator.errors import StorageError
 NAME = "manifest.json"
 FORMAT = "orchestrator.manifest/"
 VERSION = 1
-_ENTRY = {"key": str, "path": str, "bytes": int, "sha256": str, "coordinates": dict, "request": dict}
-"""What every reader of an entry relies on."""
+LATEST = 1e11
+"""Seconds since the epoch, and so the last moment that is taken for one."""
+
+
+def _moment(value: Any) -> bool:
+    return isinstance(value, str) and 0 <= datetime.fromisoformat(value).timestamp() <= LATEST
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_ENTRY: Mapping[str, Callable[[Any], bool]] = {
+    "key": lambda value: isinstance(value, str),
+    "path": lambda value: isinstance(value, str),
+    "bytes": _whole,
+    "sha256": lambda value: isinstance(value, str),
+    "rows": lambda value: value is None or _whole(value),
+    "partial": lambda value: isinstance(value, bool),
+    "impersonate": lambda value: value is None or isinstance(value, str),
+    "coordinates": lambda value: isinstance(value, dict) and all(isinstance(label, str) for label in value.values()),
+    "request": lambda value: isinstance(value, dict),
+    "window": lambda value: _whole(value["start"]) and _whole(value["end"]),
+    "exported_at": _moment,
+    "stored_at": _moment,
+    "parts": lambda value: (
+        bool(value) and all(isinstance(p["request"], dict) and isinstance(p["report_id"], str) for p in value)
+    ),
+}
+"""What every reader of an entry relies on: the journal would not take less for a record of its own."""
+
+
+def _is_right(export: Mapping[str, Any], name: str) -> bool:
+    try:
+        return name in export and _ENTRY[name](export[name])
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError):
+        return False
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -39,9 +76,9 @@ def decode(data: bytes) -> Manifest:
         if not isinstance(job, str) or not isinstance(exports, list) or not all(isinstance(e, dict) for e in exports):
             raise TypeError("`job` must be a text and `exports` a list of objects")
         for n, export in enumerate(exports):
-            for key, kind in _ENTRY.items():
-                if not isinstance(export.get(key), kind):
-                    raise TypeError(f"`exports[{n}].{key}` is missing or of another type")
+            for name in _ENTRY:
+                if not _is_right(export, name):
+                    raise TypeError(f"`exports[{n}].{name}` is missing or not what it should be")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise StorageError(

@@ -229,7 +229,24 @@ async def test_a_temporary_file_is_found_by_the_next_process(opened):
 async def test_the_manifest_is_read_as_written(opened):
     async with opened() as storage:
         assert await storage.read_manifest() is None
-        entry = {"key": "k1-a", "path": "a", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}}
+        at = "2024-01-01T00:00:00.000Z"
+        entry = {
+            "key": "k1-a",
+            "path": "a",
+            "bytes": 1,
+            "sha256": "0",
+            "rows": 0,
+            "partial": False,
+            "impersonate": None,
+        }
+        entry |= {
+            "coordinates": {},
+            "request": {},
+            "window": {"start": 0, "end": 1},
+            "exported_at": at,
+            "stored_at": at,
+        }
+        entry |= {"parts": [{"request": {}, "report_id": "r"}]}
         odd = {"coordinates": {"team": "š\udce9 \u2028"}, "rows": None}
         manifest = Manifest("job-1", (entry, {**entry, "key": "k1-b", **odd}))
         await storage.write_manifest(Manifest("job-1"))

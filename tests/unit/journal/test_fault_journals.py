@@ -90,7 +90,7 @@ def test_a_record_is_the_same_when_it_is_read_again(journals):
 ENTRY = {
     "key": "k1-a", "coordinates": {"team": "a"}, "state": "stored", "report_ids": ["r"], "path": "a.json", "bytes": 2,
     "sha256": "ab", "rows": 0, "request": {}, "impersonate": None, "window": {"start": 0, "end": 1},
-    "exported_at": "2024-01-01T00:00:00.000Z", "partial": False, "parts": [{"request": {}, "report_id": "r", "path": "a.json",
+    "exported_at": "2024-01-01T00:00:00.000Z", "stored_at": "2024-01-01T00:00:00.000Z", "partial": False, "parts": [{"request": {}, "report_id": "r", "path": "a.json",
     "bytes": 2, "sha256": "ab", "rows": 0}],
 }  # fmt: skip
 

@@ -9,6 +9,22 @@ from orchestrator.errors import StorageError
 from orchestrator.storage.manifest import decode, encode
 from orchestrator.storage.memory import MemoryStorage
 
+ENTRY = {
+    "key": "k",
+    "path": "p",
+    "bytes": 1,
+    "sha256": "0",
+    "rows": 0,
+    "partial": False,
+    "impersonate": None,
+    "coordinates": {},
+    "request": {},
+    "window": {"start": 0, "end": 1},
+    "exported_at": "2024-01-01T00:00:00.000Z",
+    "stored_at": "2024-01-01T00:00:00.000Z",
+    "parts": [{"request": {}, "report_id": "r"}],
+}
+
 
 def test_one_export_a_line():
     text = encode(Manifest("job", ({"key": "k1-a", "coordinates": {"team": "šport"}}, {"key": "k1-b"}))).decode()
@@ -28,17 +44,40 @@ def test_an_empty_one():
 
 
 def test_fields_of_later_days_are_left_alone():
-    entry = {"key": "k", "path": "p", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}, "new": 1}
+    entry = {**ENTRY, "new": 1}
     data = {"schema": "orchestrator.manifest/1", "job": "j", "exports": [entry], "more": 2}
     assert decode(json.dumps(data).encode()).exports == (entry,)
 
 
-@pytest.mark.parametrize("key", ["key", "path", "bytes", "sha256", "coordinates", "request"])
-def test_an_entry_that_lacks_what_readers_rely_on_is_refused(key):
-    entry = {"key": "k", "path": "p", "bytes": 1, "sha256": "0", "coordinates": {}, "request": {}}
-    del entry[key]
+@pytest.mark.parametrize("name", ENTRY)
+def test_an_entry_that_lacks_what_readers_rely_on_is_refused(name):
+    refused({key: value for key, value in ENTRY.items() if key != name}, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rows", 0.0),
+        ("bytes", True),
+        ("partial", None),
+        ("impersonate", 5),
+        ("coordinates", {"window": 2024}),
+        ("window", {"start": 0.5, "end": 1}),
+        ("window", []),
+        ("stored_at", "yesterday"),
+        ("stored_at", "1960-01-01T00:00:00Z"),
+        ("exported_at", 7),
+        ("parts", []),
+        ("parts", [{"request": {}}]),
+    ],
+)
+def test_an_entry_that_no_journal_would_keep_is_refused(name, value):
+    refused({**ENTRY, name: value}, name)
+
+
+def refused(entry, name):
     data = {"schema": "orchestrator.manifest/1", "job": "j", "exports": [entry]}
-    with pytest.raises(StorageError, match=rf"exports\[0\].{key}"):
+    with pytest.raises(StorageError, match=rf"exports\[0\].{name}"):
         decode(json.dumps(data).encode())
 
 
