@@ -1,7 +1,9 @@
 """Signals park a run: what was sent is waited for and kept, and the next run creates nothing twice."""
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -177,3 +179,26 @@ async def test_nohup_is_respected(stage):
         running.send(signal.SIGHUP)
         assert (await running.ended()).status == 0
         it.check_stored(1)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "--deadline"])
+async def test_a_run_that_still_reads_files_to_find_out_whose_they_are_can_be_ended(stage, how):
+    size = 8 * 1024**3  # sparse, and far more than is read before the signal or the deadline comes
+    async with stage() as it:
+        it.job(months=2)
+        await it.report()
+        asked = it.requests()
+        shutil.rmtree(it.state)
+        manifest = it.manifest()
+        for entry in manifest["exports"]:
+            entry["bytes"] = size
+            os.truncate(it.exports / entry["path"], size)
+        (it.exports / "manifest.json").write_text(json.dumps(manifest))
+        running = await it.start("run", "job.yaml", "--json", *(["--deadline", "3s"] if how == "--deadline" else []))
+        await running.says("find out whose")
+        if how == "SIGTERM":
+            running.send(signal.SIGTERM)
+        ended = await running.ended()
+        assert (ended.status, ended.json["outcome"]) == (3, "parked")
+        assert "before anything was begun" in ended.json["reason"]
+        assert it.requests() == asked

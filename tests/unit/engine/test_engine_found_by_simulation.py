@@ -10,6 +10,7 @@ from fakes import START, World, make_export, make_exports, make_policy, rows_of
 from orchestrator.engine import plan
 from orchestrator.engine.ports import Broken, Denied, NotFound, SignedUrl, Status
 from orchestrator.engine.states import (
+    Cause,
     Failed,
     File,
     Moved,
@@ -21,7 +22,7 @@ from orchestrator.engine.states import (
     Superseded,
     apply,
 )
-from orchestrator.engine.step import Asked, FetchWrong, Live, Resumed, step
+from orchestrator.engine.step import Asked, FetchWrong, Live, Resumed, follows, step
 
 pytestmark = pytest.mark.asyncio
 
@@ -142,3 +143,11 @@ async def test_a_sign_of_life_heard_by_a_probe_ends_a_doubt():
     world.service.on_get = lambda made, n: answers.get(n)
     assert (await world.run())["outcome"] == "succeeded"
     assert len(world.service.posts) == 1
+
+
+@pytest.mark.parametrize(("cause", "counts"), [(None, True), (Cause.STUCK, True), (Cause.EXPIRED, False)])
+async def test_what_a_probe_hears_counts_for_every_report_that_is_still_asked_about(cause, counts):
+    """A stuck report is followed on, so a sign of life ends a doubt about it as well."""
+    part = Part(0, {}, State.GENERATING, (Report("r", START, cause=cause), Report("next", START)))
+    record, live = after(Record("k", {}, "p", None, (0, 10), (part,)), Resumed())
+    assert follows(record.parts[0], live, "r") is counts
