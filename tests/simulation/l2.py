@@ -1,11 +1,15 @@
 """Level L2: the real HTTP client, its pool and its parser, over a wire that the seed makes bad.
 
 One seed is one run: some stories at once, each of which creates an export, polls it and downloads its file, over one
-client as in a real run. `python tests/simulation/l2.py SEED` replays one and tells it.
+client as in a real run.
+
+python tests/simulation/l2.py SEED             everything that happened in one seed, and what was wrong
+python tests/simulation/l2.py FIRST LAST       many seeds, what was wrong, and the faults by kind
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import hashlib
@@ -206,16 +210,24 @@ def run(seed: int) -> Outcome:
     return Run(seed).play()
 
 
-def main(arguments: list[str]) -> int:
-    """`SEED` tells one run; `FIRST LAST` plays all from the one to the other and tells what was wrong."""
-    if len(arguments) == 1:
-        outcome = run(int(arguments[0]))
+def seeds_asked_for(about: str | None) -> argparse.Namespace:
+    """`first`, and `last` if many are asked for."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=int, metavar="SEED", help="the one to play, or the first of many")
+    parser.add_argument("last", type=int, nargs="?", metavar="LAST", help="the last of many")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = seeds_asked_for(__doc__)
+    if asked.last is None:
+        outcome = run(asked.first)
         print(*outcome.story, sep="\n")  # noqa: T201  this is its output
         print(*(outcome.violations or ["no violation"]), sep="\n")  # noqa: T201
         return bool(outcome.violations)
     hits: dict[str, int] = {}
     bad = calls = stored = 0
-    for seed in range(int(arguments[0]), int(arguments[1]) + 1):
+    for seed in range(asked.first, asked.last + 1):
         outcome = run(seed)
         calls, stored = calls + outcome.calls, stored + outcome.stored
         for kind, times in outcome.hits.items():
@@ -229,4 +241,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -24,7 +24,7 @@ import faults
 import l2_oracle
 import story
 from coverage_table import Coverage
-from l2 import API, BLACK_HOLE, CDN, FILES
+from l2 import API, BLACK_HOLE, CDN, FILES, seeds_asked_for
 from l2_job_calls import Exchange, JobApi, JobFiles
 from l2_job_hosts import KINDS, ApiHost, FileHosts, began
 from l2_wire import Connection, Net, WireLoop, played_on
@@ -187,5 +187,5 @@ def many(first: int, last: int) -> int:
 
 
 if __name__ == "__main__":
-    seeds = [int(argument) for argument in sys.argv[1:]]
-    sys.exit(one(*seeds) if len(seeds) == 1 else many(*seeds))
+    asked = seeds_asked_for(__doc__)
+    sys.exit(one(asked.first) if asked.last is None else many(asked.first, asked.last))

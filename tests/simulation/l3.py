@@ -16,9 +16,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import difflib
+import errno
 import functools
 import inspect
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -34,7 +37,7 @@ from l3_phases import PHASES
 from l3_plans import Plan, every_passing, every_refusal, homes, moments, pairs, signalled
 from l3_rules import close
 from l3_sheet import LEDGERS, Story
-from l3_stage import KILL, MOMENT, Hit, Stage, stage
+from l3_stage import ANY, KILL, MOMENT, Hit, Stage, stage
 
 MOST = 6
 """Processes that may be needed once nothing strikes any more; more would be a run that never ends."""
@@ -145,19 +148,37 @@ async def play_all(root: Path, choose: Choose, *, workers: int = 4) -> Coverage:
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-def parse(text: str, here: Stage) -> tuple[str, Hit]:
-    """`[PHASE/]LABEL[:N][=WHAT]`."""
-    point, _, names = text.partition("=")
-    phase, slash, rest = point.rpartition("/")
-    label, _, nth = rest.partition(":")
-    if not slash:
-        phase = (homes(here.passings) | homes(here.disk)).get(label, "begin")
+POINT = re.compile(r"(?:(?P<phase>[^/]*)/)?(?P<label>[^:=]+)(?::(?P<nth>\d+))?(?:=(?P<what>.+))?")
+FAULT = re.compile(r"(?P<error>E[A-Z0-9]+)(?:-once)?")
+
+
+def parse(text: str, here: Stage, *, second: bool = False) -> tuple[str, Hit]:
+    """`[PHASE/]LABEL[:N][=WHAT]`. What the first process could not meet is refused before it is started."""
+    point = POINT.fullmatch(text)
+    if point is None:
+        raise SystemExit(f"{text} is no point: it is [PHASE/]LABEL[:N][=WHAT], as --help says")
+    phase, label, nth, what = point["phase"], point["label"], int(point["nth"] or 1), point["what"]
+    home = homes(here.passings) | homes(here.disk)
+    known = {*home, *here.idle, ANY, MOMENT}
+    if label not in known and not second:  # after a death, points are passed that no undisturbed run passes
+        near = difflib.get_close_matches(label, sorted(known), n=5)
+        meant = f"near it are {', '.join(near)}" if near else "--list names those that are"
+        raise SystemExit(f"no phase passes {label}; {meant}")
+    if phase is None:
+        phase = home.get(label, "begin")
     if phase not in PHASES:
         raise SystemExit(f"{phase} is no phase; there are {', '.join(PHASES)}")
-    if names.startswith("E"):
-        return phase, Hit(label, int(nth or 1), (), names)
-    signals = tuple(signal.Signals[f"SIG{name}"] for name in names.split("+")) if names else KILL
-    return phase, Hit(label, int(nth or 1), signals)
+    if what is None:
+        return phase, Hit(label, nth, KILL)
+    fault = FAULT.fullmatch(what)
+    if fault is not None and hasattr(errno, fault["error"]):
+        return phase, Hit(label, nth, (), what)
+    try:
+        return phase, Hit(label, nth, tuple(signal.Signals[f"SIG{name}"] for name in what.split("+")))
+    except KeyError:
+        raise SystemExit(
+            f"{what} is neither signals (TERM, INT+INT) nor an error of a disk (ENOSPC, EIO-once)"
+        ) from None
 
 
 def tell(story: Story) -> str:
@@ -196,7 +217,7 @@ async def _main(arguments: argparse.Namespace, root: Path) -> int:
                     for label, times in Counter(labels).items():
                         sys.stdout.write(f"{phase}/{label}:{times}\n")
             return 0
-        points = [parse(point, here) for point in arguments.points]
+        points = [parse(point, here, second=n > 0) for n, point in enumerate(arguments.points)]
         if len({phase for phase, _ in points}) > 1:
             points = [(points[0][0], hit) for _, hit in points]
         story = await play(here, points[0][0], [hit for _, hit in points], cold=arguments.cold, bug=arguments.bug)

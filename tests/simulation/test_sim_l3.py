@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import random
+import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 from l3 import ALL, parse, part_of, play, play_all
@@ -38,6 +40,48 @@ def check(coverage, *, missed=0.0):
     assert coverage.hits, "nothing was hit"
     lost = sum(coverage.missed.values())
     assert lost <= missed * (coverage.hits + lost), str(coverage)
+
+
+STAGE = SimpleNamespace(
+    passings={"begin": ["lock.after", "post.sent", "place.rename.after"], "change": ["lock.after", "move.aside.after"]},
+    disk={"begin": ["disk.rename.place"], "change": []},
+    idle=["lock.after"],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "phase", "hit"),
+    [
+        ("post.sent:3", "begin", Hit("post.sent", 3)),
+        ("move.aside.after", "change", Hit("move.aside.after")),
+        ("change/lock.after=INT+TERM", "change", Hit("lock.after", 1, (signal.SIGINT, signal.SIGTERM))),
+        ("disk.rename.place:2=EIO-once", "begin", Hit("disk.rename.place", 2, (), "EIO-once")),
+        ("any:200=HUP", "begin", Hit("any", 200, (signal.SIGHUP,))),
+    ],
+)
+def test_a_point_is_read_as_it_is_told(text, phase, hit):
+    assert parse(text, STAGE) == (phase, hit)
+    assert parse(f"{phase}/{hit}", STAGE) == (phase, hit)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("nonsense", "no phase passes nonsense; --list names"),
+        ("place.renamed.after", r"no phase passes place\.renamed\.after; near it are place\.rename\.after"),
+        ("gibberish:x", "gibberish:x is no point"),
+        ("never/post.sent", "never is no phase; there are begin, change, recall"),
+        ("post.sent=STOPPED", "STOPPED is neither signals"),
+        ("disk.rename.place=ENONSENSE", "ENONSENSE is neither signals"),
+    ],
+)
+def test_a_point_that_no_process_could_meet_is_refused_at_once(text, why):
+    with pytest.raises(SystemExit, match=why):
+        parse(text, STAGE)
+
+
+def test_after_a_death_other_points_may_be_passed():
+    assert parse("post.failed", STAGE, second=True) == ("begin", Hit("post.failed"))
 
 
 async def test_undisturbed_each_export_is_created_once(tmp_path):
