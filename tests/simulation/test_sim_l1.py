@@ -6,19 +6,15 @@ A failure names its seed: `python tests/simulation/replay.py SEED --story` tells
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from everywhere import printed
 from mutants import MUTANTS, hunt
 from oracle import RULES, judge
 from story import play
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "3000"))
 CHUNKS = 8
-HERE = Path(__file__).resolve().parent
-
 QUICK = (
     "no intent before the POST",
     "a lost answer is told as a refusal",
@@ -55,19 +51,9 @@ def test_nor_in_many_more_worlds(chunk):
 
 
 def test_a_seed_is_one_story_whatever_the_hash_seed():
-    told = set()
-    for hash_seed in ("0", "1", "4242"):
-        code = "from story import play, trace_hash; print([trace_hash(play(seed)) for seed in range(12)])"
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=HERE,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        told.add(done.stdout)
+    told = printed("from story import play, trace_hash; print([trace_hash(play(seed)) for seed in range(12)])")
     assert len(told) == 1
+    assert told != {""}
 
 
 def test_seeds_are_different_stories():
