@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evidence import Call, Commit, Evidence, Gate, Process
+from secrets_hunt import hunt
 
 from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
 from orchestrator.engine.states import (
@@ -794,15 +795,13 @@ def _generating(e: Evidence, p: Process, at: float) -> set[str]:
 
 @rule
 def secrets_stay_secret(e: Evidence) -> Iterator[str]:
-    """Neither the token nor a signature is in the journal, the manifest, a report or anything that people are shown."""
-    for text in e.texts:
-        for secret in SECRETS:
-            if secret in text:
-                at = text.index(secret)
-                yield f"{secret} in …{text[max(0, at - 60) : at + 20]}…"
-    for p in e.processes:
-        if p.error is not None and any(secret in repr(p.error) for secret in SECRETS):
-            yield f"a secret in the error of process {p.n}"
+    """Neither the token nor a signature is in the journal, the manifest, a report, an error or anything that people are shown,
+    in whatever disguise.
+    """
+    shown = "\n".join([*e.texts, *(repr(p.error) for p in e.processes if p.error is not None)]).encode()
+    for secret, _, form in hunt({"": shown}, SECRETS):
+        at = shown.index(form.encode())
+        yield f"{secret} as {form} in …{shown[max(0, at - 60) : at + 20].decode(errors='replace')}…"
 
 
 @rule
