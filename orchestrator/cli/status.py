@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from orchestrator.cli import options, say
 
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
+    from orchestrator.engine.ports import Snapshot
     from orchestrator.engine.states import Record
 
 SHOWN = 40
@@ -36,21 +38,21 @@ def status(
     from orchestrator.journal.lock import holder
 
     task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
+    active = holder(task.state)
     snapshot = read_journal(task)
-    document = _document(task, snapshot.records, snapshot.last_run, holder(task.state), ask.only or "all")
+    # Asked twice: what a run that began or ended just now has left is not what a killed one left.
+    active = holder(task.state) or active
+    document = _document(task, snapshot, active, ask.only or "all")
     if as_json:
         say.document(document)
     else:
-        _show(document, job, ask.typed)
+        _show(document, shlex.quote(job), ask.typed)
 
 
-def _document(
-    task: Task,
-    records: Mapping[str, Record],
-    last_run: Mapping[str, Any] | None,
-    active: str | None,
-    only: str,
-) -> dict[str, Any]:
+def _document(task: Task, snapshot: Snapshot, active: str | None, only: str) -> dict[str, Any]:
+    from orchestrator.engine.manifest import rfc3339
+
+    records, last_run, cut_off_at = snapshot.records, snapshot.last_run, snapshot.cut_off_at
     exports = [
         _of_job(export.key, dict(export.coordinates), export.path, records.get(export.key)) for export in task.exports
     ]
@@ -72,8 +74,29 @@ def _document(
         else {
             name: last_run.get(name) for name in ("run_id", "outcome", "reason", "started_at", "finished_at", "counts")
         },
+        "cut_off_at": None if active or cut_off_at is None else rfc3339(cut_off_at),
+        "only_in_manifest": 0 if active or records else _in_manifest(task),
         "exports": [export for export in exports if wanted is None or export["state"] in wanted],
     }
+
+
+def _in_manifest(task: Task) -> int:
+    """How many files the manifest of this job names; nobody else knows of them where the journal is gone."""
+    import anyio
+
+    from orchestrator.errors import StorageError
+    from orchestrator.storage.local import LocalStorage
+
+    async def read() -> int:
+        async with LocalStorage(task.root, task.state, read_only=True) as storage:
+            manifest = await storage.read_manifest()
+            return len(manifest.exports) if manifest is not None and manifest.job == task.name else 0
+
+    try:
+        return anyio.run(read)
+    except StorageError as error:
+        say.people(f"warning: {error.message}\n  hint: {error.hint}")
+        return 0
 
 
 def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | None) -> dict[str, Any]:
@@ -99,6 +122,14 @@ def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | N
 _STATES = {"stored": "stored", "failed": "failed", "superseded": "new"}
 
 
+def _why(export: Mapping[str, Any]) -> str:
+    ids = export["report_ids"]
+    if not export["error"]:
+        return f"{export['step']} {' '.join(ids[-1:])}"
+    told = f" (report ids: {', '.join(ids)})" if ids else ""
+    return f"{export['error']['message']}{told}"
+
+
 def _show(document: dict[str, Any], job: str, typed: str) -> None:
     counts, last = document["counts"], document["last_run"]
     unsettled = [export for export in document["exports"] if export["state"] in ("failed", "pending")]
@@ -106,9 +137,7 @@ def _show(document: dict[str, Any], job: str, typed: str) -> None:
         (
             export["state"],
             " ".join(export["coordinates"].values()),
-            export["error"]["message"]
-            if export["error"]
-            else f"{export['step']} {' '.join(export['report_ids'][-1:])}",
+            _why(export),
         )
         for export in unsettled[:SHOWN]
     ]
@@ -124,10 +153,19 @@ def _show(document: dict[str, Any], job: str, typed: str) -> None:
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
         say.people(f"The last run {_ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
+    if document["cut_off_at"]:
+        began = "A later run began" if last else "A run began"
+        say.people(f"{began}, wrote its last at {document['cut_off_at']} and did not end in its own words (killed?).")
+    if document["only_in_manifest"]:
+        say.people(
+            f"The journal is gone, or knows nothing; manifest.json names {document['only_in_manifest']:,} stored files: "
+            f"`orchestrator plan {job}{typed}` shows them, and a run goes on from there."
+        )
     if document["possible_duplicates"]:
         say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
     if not document["active_run"] and counts["stored"] < counts["planned"]:
-        say.people(f"Next: orchestrator plan {job}{typed}")
+        # What is half made needs no plan: a run goes on with it.
+        say.people(f"Next: orchestrator {'run' if counts['pending'] else 'plan'} {job}{typed}")
 
 
 _ENDS = {

@@ -1,19 +1,25 @@
-"""`verify`: reads every stored file again and compares it with the manifest."""
+"""`verify`: reads every stored file again and compares it with the manifest.
+
+What the manifest does not tell yet (a run is active, or was killed before it was written) is compared with the journal.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import rich_click as click
 
 from orchestrator.cli import exits, options, say
+from orchestrator.cli.again import advice
 from orchestrator.errors import ContentError, StorageError
 
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
+    from orchestrator.cli.wiring import Memory
     from orchestrator.content.digest import Digest
     from orchestrator.engine.ports import Storage
 
@@ -32,12 +38,14 @@ def verify(
     as_json: bool,
 ) -> int:
     """Read every stored file again and compare it with the manifest. Exits 1 if any is wrong or missing."""
-    results = verify_task(job, ask)
+    task = _load(job, ask)
+    results = _verified(task, ask)
     counts = {state: sum(result["state"] == state for result in results) for state in ("equal", "wrong", "missing")}
     wanted = {"missing": ("missing",), "failed": ("wrong",)}.get(ask.only or "all")
     shown = [result for result in results if wanted is None or result["state"] in wanted]
+    untold = sum(not result["in_manifest"] for result in results)
     if as_json:
-        say.document({"schema": "orchestrator.verify/1", "counts": counts, "exports": shown})
+        say.document({"schema": "orchestrator.verify/1", "counts": counts, "not_in_manifest": untold, "exports": shown})
     else:
         for line in say.table(
             [(result["state"], result["path"], result["detail"]) for result in shown if result["state"] != "equal"]
@@ -47,43 +55,50 @@ def verify(
             say.people(f"{job}: nothing is stored yet, so there is nothing to compare.")
             return exits.OK
         say.people(f"{job}: {counts['equal']:,} equal, {counts['wrong']:,} wrong, {counts['missing']:,} missing.")
-        if counts["wrong"] or counts["missing"]:
+        if untold:
             say.people(
-                f"Next: orchestrator run {job} exports again what is gone or has another size; "
-                "with --only all --select … also what is wrong at the same size."
+                f"{untold:,} of these files the journal alone knows: manifest.json is not written yet, or is gone. "
+                "It is whole when a run has ended."
             )
+        for line in advice(task, job, ask, [result for result in results if result["state"] in ("wrong", "missing")]):
+            say.people(line)
     return exits.FAILED if counts["wrong"] or counts["missing"] else exits.OK
 
 
 def verify_task(job: str, ask: options.Ask) -> list[dict[str, Any]]:
-    """What became of each file that the manifest names, by path."""
-    import anyio
+    """What became of each file that the manifest or the journal knows as stored, by path."""
+    return _verified(_load(job, ask), ask)
 
+
+def _load(job: str, ask: options.Ask) -> Task:
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
-    task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
+    return load(job, replace(ask, only=None), os.environ, SystemClock().now())
+
+
+def _verified(task: Task, ask: options.Ask) -> list[dict[str, Any]]:
+    import anyio
+
     return anyio.run(_verify, task, ask.selects_some)
 
 
 async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
     import anyio
 
-    from orchestrator.cli.wiring import other_job
+    from orchestrator.cli.wiring import read_journal, remember
+    from orchestrator.engine.clock import SystemClock
     from orchestrator.storage.local import LocalStorage
 
     results: list[dict[str, Any]] = []
     keys = {export.key for export in task.exports}
+    snapshot = read_journal(task)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
-        manifest = await storage.read_manifest()
-        if manifest is not None and manifest.job != task.name:
-            raise other_job(task, manifest.job)
-        entries = [entry for entry in (manifest.exports if manifest else ()) if not selected or entry["key"] in keys]
-
-        left = iter(entries)
+        memory = await remember(task, snapshot, storage, SystemClock().now())
+        left = iter([each for each in _known(memory) if not selected or each.entry["key"] in keys])
 
         async def check() -> None:
-            results.extend([await _check(task, storage, entry) for entry in left])
+            results.extend([await _check(task, storage, known, memory.changed) for known in left])
 
         async with anyio.create_task_group() as tasks:
             for _ in range(AT_ONCE):
@@ -91,14 +106,59 @@ async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
     return sorted(results, key=lambda result: str(result["path"]))
 
 
-async def _check(task: Task, storage: Storage, entry: Mapping[str, Any]) -> dict[str, Any]:
+class _Known(NamedTuple):
+    """A file that is said to be stored: its entry in the manifest, or what its entry would be."""
+
+    entry: Mapping[str, Any]
+    in_manifest: bool
+
+
+def _known(memory: Memory) -> Iterator[_Known]:
+    """What journal and manifest know together; where they differ, the disk has decided whom to believe."""
+    from orchestrator.engine.manifest import entry as entry_of
+
+    told = {entry["key"]: entry for entry in (memory.manifest.exports if memory.manifest else ())}
+    for record in memory.records.values():
+        if record.stored:
+            ours, theirs = entry_of(record), told.pop(record.key, None)
+            if theirs is not None and all(theirs[name] == ours[name] for name in ("path", "sha256")):
+                yield _Known(theirs, True)
+            else:
+                yield _Known(ours, False)
+    for key, entry in told.items():
+        record = memory.records[key]
+        # Nobody misses a file whose place another export's has taken.
+        if record.state.value != "superseded":
+            yield _Known(entry, True)
+
+
+async def _check(task: Task, storage: Storage, known: _Known, changed: frozenset[str]) -> dict[str, Any]:
+    path = known.entry["path"]
+    size = None
     try:
-        found = await storage.inspect(entry["path"], _reader(entry))
+        size = await storage.size(path)
+        found = await storage.inspect(path, _reader(known.entry))
     except StorageError as refusal:  # of one file; the others may be read all the same
-        return _result(entry, "wrong", refusal.message)
-    if found is None and task.output.missing == "keep":
-        return _result(entry, "moved on", "its file was moved on (output.missing: keep)")
-    return _compare(entry, found)
+        state, detail = "wrong", refusal.message
+    else:
+        state, detail = _compare(known, found)
+    if state == "missing" and task.output.missing == "keep":
+        state, detail = "moved on", "its file was moved on (output.missing: keep)"
+    elif state == "missing" and (link := _link(task.root, path)):
+        state, detail = "wrong", f"{link} is a symbolic link, which is not followed: remove it"
+    return {
+        **{name: known.entry[name] for name in ("key", "coordinates", "path")},
+        "state": state,
+        "detail": detail,
+        "in_manifest": known.in_manifest,
+        "run_exports_again": state in ("wrong", "missing") and (path in changed or size != known.entry["bytes"]),
+    }
+
+
+def _link(root: Path, path: str) -> str | None:
+    """The link that lies at `path` below `root`, or on the way there."""
+    places = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
+    return next((str(place) for place in reversed(places) if (root / place).is_symlink()), None)
 
 
 def _reader(entry: Mapping[str, Any]) -> Any:
@@ -115,16 +175,14 @@ def _reader(entry: Mapping[str, Any]) -> Any:
     return read
 
 
-def _compare(entry: Mapping[str, Any], found: Digest | ContentError | None) -> dict[str, Any]:
+def _compare(known: _Known, found: Digest | ContentError | None) -> tuple[str, str]:
+    """State and detail."""
     if found is None:
-        return _result(entry, "missing", "there is no such file")
+        return "missing", "there is no such file"
     if isinstance(found, ContentError):
-        return _result(entry, "wrong", found.message)
+        return "wrong", found.message
+    teller = "manifest" if known.in_manifest else "journal"
     for name in ("bytes", "sha256", "rows"):
-        if getattr(found, name) != entry[name]:
-            return _result(entry, "wrong", f"{name}: {getattr(found, name)}, the manifest says {entry[name]}")
-    return _result(entry, "equal", "")
-
-
-def _result(entry: Mapping[str, Any], state: str, detail: str) -> dict[str, Any]:
-    return {**{name: entry[name] for name in ("key", "coordinates", "path")}, "state": state, "detail": detail}
+        if getattr(found, name) != known.entry[name]:
+            return "wrong", f"{name}: {getattr(found, name)}, the {teller} says {known.entry[name]}"
+    return "equal", ""

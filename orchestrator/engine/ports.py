@@ -318,6 +318,9 @@ class Snapshot:
     records: Mapping[str, Record] = field(default_factory=dict)
     last_run: Mapping[str, Any] | None = None
     """The report of the last run that ended in its own words (`orchestrator.run/1`) without its exports, or None."""
+    cut_off_at: float | None = None
+    """When the last event came, if no run has told its end since: a run is active, or was killed. None if one has, or
+    nobody can tell."""
 
 
 class Journal(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError
+from orchestrator.journal.account import is_time
 from orchestrator.journal.records import record_from_text
 from orchestrator.journal.refusals import open_refusal, primary_code
 from orchestrator.journal.soundness import sound
@@ -27,7 +28,16 @@ def load(connection: sqlite3.Connection) -> Snapshot:
     last_run = json.loads(last[0]) if last else None
     if not isinstance(last_run, dict | None):
         raise ValueError("the report of the last run is none")  # noqa: TRY004  it is the journal that is wrong
-    return Snapshot(records, last_run)
+    return Snapshot(records, last_run, _cut_off_at(connection))
+
+
+def _cut_off_at(connection: sqlite3.Connection) -> float | None:
+    # Of the last event by its number, not by its time: an earlier process may have had another idea of the time.
+    event = connection.execute("SELECT at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    end = connection.execute("SELECT finished_at FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
+    if event is None or not is_time(event[0]) or (end is not None and end[0] >= event[0]):
+        return None
+    return float(event[0])
 
 
 def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Snapshot | None:

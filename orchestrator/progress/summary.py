@@ -120,14 +120,19 @@ def _failures(console: Console, failed: Sequence[Mapping[str, Any]]) -> None:
     if not failed:
         return
     groups: dict[tuple[str, str, str], list[str]] = {}
+    report_ids: dict[tuple[str, str, str], list[str]] = {}
     for export in failed[:FAILURES_SHOWN]:
         error = export["error"] or {"code": "error", "message": "no reason was kept", "hint": None}
         reason = (printable(error["code"]), printable(error["message"]), printable(error["hint"] or ""))
         groups.setdefault(reason, []).append(label(export["coordinates"]))
+        report_ids.setdefault(reason, []).extend(map(printable, export["report_ids"]))
     console.print()
-    for (code, message, hint), names in groups.items():
+    for reason, names in groups.items():
+        code, message, hint = reason
         _say(console, f"FAILED {', '.join(names)}  [{code}]", indent=2, style="bold red")
         _say(console, message, indent=4)
+        if report_ids[reason]:
+            _say(console, f"report ids: {', '.join(report_ids[reason])}", indent=4)
         if hint:
             _say(console, f"hint: {hint}", indent=4)
     if len(failed) > FAILURES_SHOWN:

@@ -19,6 +19,7 @@ def export(team, window, state="stored", **more):
         "bytes": 123_456 if stored else None,
         "rows": 1234 if stored else None,
         "error": None,
+        "report_ids": [],
         **more,
     }
 
@@ -89,6 +90,8 @@ def test_failures_come_first_each_reason_told_once():
     exports += [export("sales", month) for month in MONTHS]
     exports[0] = export("support", "2024-01", "failed", error={**ERROR, "message": "bad\x1b[2J request", "hint": None})
     exports[1] = export("support", "2024-02", "failed")
+    for export_ in exports[2:4]:
+        export_["report_ids"] = [f"R-{export_['coordinates']['window']}-{n}" for n in (1, 2)]
     text = told(report("failed", exports, possible_duplicates=2))
     assert text.startswith(
         "support-backfill: 12 exports failed\n"
@@ -100,6 +103,8 @@ def test_failures_come_first_each_reason_told_once():
         "    no reason was kept\n"
         "  FAILED support 2024-03, support 2024-04, support 2024-05, support 2024-06,\n"
     )
+    assert "    report ids: R-2024-03-1, R-2024-03-2, R-2024-04-1, R-2024-04-2\n" in text
+    assert text.count("report ids") == 1, "of those that have some"
     assert text.count("Loop says") == text.count("hint: ask for less") == 1
     assert "support 2024-10" in text
     assert "support 2024-11" not in text
