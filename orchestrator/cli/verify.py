@@ -37,7 +37,7 @@ def verify(
     ask: options.Ask,
     as_json: bool,
 ) -> int:
-    """Read every stored file again and compare it with the manifest. Exits 1 if any is wrong or missing."""
+    """Read every stored file again and compare it with manifest and journal. Exits 1 if any is wrong or missing."""
     task = _load(job, ask)
     results = _verified(task, ask)
     counts = {state: sum(result["state"] == state for result in results) for state in ("equal", "wrong", "missing")}
