@@ -13,6 +13,9 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 ELSEWHERE = "or put the job's state on another disk with `--state DIR`"
 
+OWN_NAME = ".orchestrator"
+"""The state folder's name when it lies in the output folder, as it does by default."""
+
 
 def disk_refusal(error: OSError, path: Path) -> StorageError:
     """The `StorageError` for an error of the system at `path`, a file or folder of the job's state."""
@@ -20,13 +23,15 @@ def disk_refusal(error: OSError, path: Path) -> StorageError:
         return full(path)
     if error.errno == errno.EROFS:
         return StorageError(
-            f"{path} is on a read-only file system", code="storage.read-only", hint=f"Mount it writable, {ELSEWHERE}."
+            f"{path} is on a read-only file system",
+            code="storage.read-only",
+            hint=f"Mount it writable, {_elsewhere(path)}.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return StorageError(
             f"no permission to write {path}",
             code="storage.permission",
-            hint=f"Give this user the right to write there, {ELSEWHERE}.",
+            hint=f"Give this user the right to write there, {_elsewhere(path)}.",
         )
     if error.errno == errno.ELOOP:
         return symlink(path)
@@ -34,6 +39,12 @@ def disk_refusal(error: OSError, path: Path) -> StorageError:
     return StorageError(
         f"{path} can't be used: {reason}", code="storage.io", hint=f"Look after that disk, {ELSEWHERE}."
     )
+
+
+def _elsewhere(path: Path) -> str:
+    """Another state folder is of no help to a job whose output folder refuses as well."""
+    outputs = [folder.parent for folder in (path, *path.parents) if folder.name == OWN_NAME]
+    return ELSEWHERE if all(os.access(output, os.W_OK) for output in outputs) else "or change `output.to`"
 
 
 def full(path: Path) -> StorageError:

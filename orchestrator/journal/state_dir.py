@@ -7,9 +7,7 @@ import stat
 from pathlib import Path
 
 from orchestrator.errors import StorageError
-from orchestrator.journal.refusals import disk_refusal, symlink
-
-OWN_NAME = ".orchestrator"
+from orchestrator.journal.refusals import OWN_NAME, disk_refusal, symlink
 
 
 def prepare_state(path: Path) -> None:

@@ -1,8 +1,7 @@
 """Files below a folder that is held open, reached without ever following a symbolic link.
 
 Every step goes from one open folder to the next (`dir_fd`, `O_NOFOLLOW`): whoever swaps a folder for a link meanwhile
-gains nothing. Plain blocking calls, to be made on the storage's own threads. `path` in an error is relative to the
-output.
+gains nothing. Plain blocking calls, to be made on the storage's own threads. Errors tell paths in full.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from orchestrator.storage.names import segments, temp_name
-from orchestrator.storage.refusals import exists, in_the_way, missing, refusing, symlink
+from orchestrator.storage.refusals import Place, exists, in_the_way, missing, refusing, symlink
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """A reader finds no file there: nothing, something that is no folder on the way, or a link, which is not followed."""
@@ -27,63 +28,72 @@ NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}
 """How a file system says that a folder can't be synced there."""
 
 
-def place(tmp: int, temp: str, root: int, path: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A folder that is held open."""
+
+    fd: int
+    place: Place
+
+
+def place(tmp: Held, temp: str, root: Held, path: str) -> None:
     *folders, name = segments(path)
     temp_name(temp)
-    with refusing(path), _folder(root, folders, make=True) as parent:
+    with refusing(path, root.place), _folder(root, folders, make=True) as parent:
         found = _look(parent, name)
         if found is not None:
-            _refuse_other(found, path)
-        made = _look(tmp, temp)
+            _refuse_other(found, root.place.of(path))
+        with refusing(temp, tmp.place):
+            made = _look(tmp.fd, temp)
         if made is None:
-            raise missing(f"{path}: its temporary file {temp}")
-        _refuse_other(made, temp)
+            raise missing(f"{root.place.of(path)}: its temporary file {tmp.place.of(temp)}")
+        _refuse_other(made, tmp.place.of(temp))
         # Should a link have come in between, the rename replaces the link itself.
-        os.rename(temp, name, src_dir_fd=tmp, dst_dir_fd=parent)
+        os.rename(temp, name, src_dir_fd=tmp.fd, dst_dir_fd=parent)
         sync_folder(parent)
 
 
-def secure(root: int, path: str) -> None:
+def secure(root: Held, path: str) -> None:
     *folders, name = segments(path)
-    with refusing(path), _folder(root, folders, make=True) as parent:
+    with refusing(path, root.place), _folder(root, folders, make=True) as parent:
         found = _look(parent, name)
         if found is None:
-            raise missing(path)
-        _refuse_other(found, path)
+            raise missing(root.place.of(path))
+        _refuse_other(found, root.place.of(path))
         sync_folder(parent)
 
 
-def move(root: int, source: str, target: str, replace: bool) -> None:
+def move(root: Held, source: str, target: str, replace: bool) -> None:
     *source_folders, source_name = segments(source)
     *target_folders, target_name = segments(target)
-    with refusing(source), contextlib.ExitStack() as stack:
+    with refusing(source, root.place), contextlib.ExitStack() as stack:
         try:
             old = stack.enter_context(_folder(root, source_folders, make=False))
         except OSError as error:
             if error.errno in ABSENT:
-                raise missing(source) from None
+                raise missing(root.place.of(source)) from None
             raise
         found = _look(old, source_name)
         if found is None:
-            raise missing(source)
-        _refuse_other(found, source)
-        with refusing(target), _folder(root, target_folders, make=True) as new:
+            raise missing(root.place.of(source))
+        _refuse_other(found, root.place.of(source))
+        with refusing(target, root.place), _folder(root, target_folders, make=True) as new:
             # Looked at and then renamed: only one run of a job is on, so nobody of ours comes in between. A hard link
             # would close the gap for strangers too, but not every file system has them.
             there = _look(new, target_name)
             if there is not None and not replace:
-                raise exists(target)
+                raise exists(root.place.of(target))
             if there is not None:
-                _refuse_other(there, target)
+                _refuse_other(there, root.place.of(target))
             os.rename(source_name, target_name, src_dir_fd=old, dst_dir_fd=new)
             sync_folder(new)
             sync_folder(old)
 
 
-def size(root: int, path: str) -> int | None:
+def size(root: Held, path: str) -> int | None:
     """None for whatever is no file of its own: nothing there, a folder, a link, something behind a link."""
     *folders, name = segments(path)
-    with refusing(path):
+    with refusing(path, root.place):
         try:
             with _folder(root, folders, make=False) as parent:
                 found = _look(parent, name)
@@ -94,10 +104,10 @@ def size(root: int, path: str) -> int | None:
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
-def open_to_read(root: int, path: str) -> int | None:
+def open_to_read(root: Held, path: str) -> int | None:
     """A file descriptor; None where `size` gives None."""
     *folders, name = segments(path)
-    with refusing(path):
+    with refusing(path, root.place):
         try:
             with _folder(root, folders, make=False) as parent:
                 # Not to be held up by a pipe of that name.
@@ -112,27 +122,28 @@ def open_to_read(root: int, path: str) -> int | None:
         return None
 
 
-def replace(tmp: int, temp: str, root: int, name: str, data: bytes) -> None:
+def replace(tmp: Held, temp: str, root: Held, name: str, data: bytes) -> None:
     """Writes `data` to `name` in `root`, whole or not at all, by way of `temp` in `tmp`."""
-    with refusing(name):
-        found = _look(root, name)
+    with refusing(name, root.place):
+        found = _look(root.fd, name)
         if found is not None:
-            _refuse_other(found, name)
-        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=tmp)
+            _refuse_other(found, root.place.of(name))
+        with refusing(temp, tmp.place):
+            fd = os.open(temp, NEW_FILE, 0o666, dir_fd=tmp.fd)
         try:
-            with os.fdopen(fd, "wb") as file:
+            with refusing(temp, tmp.place), os.fdopen(fd, "wb") as file:
                 file.write(data)
                 file.flush()
                 sync_file(fd)
-            os.rename(temp, name, src_dir_fd=tmp, dst_dir_fd=root)
+            os.rename(temp, name, src_dir_fd=tmp.fd, dst_dir_fd=root.fd)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(temp, dir_fd=tmp)
+                os.unlink(temp, dir_fd=tmp.fd)
             raise
-        sync_folder(root)
+        sync_folder(root.fd)
 
 
-def open_folder(path: Sequence[str], start: int, mode: int = 0o777) -> int:
+def open_folder(path: Sequence[str], start: Held, mode: int = 0o777) -> int:
     """Opens a folder below `start`, making what is missing of it."""
     with _folder(start, path, make=True, mode=mode) as fd:
         return os.dup(fd)
@@ -157,11 +168,11 @@ def sync_folder(fd: int) -> None:
 
 
 @contextlib.contextmanager
-def _folder(start: int, names: Sequence[str], *, make: bool, mode: int = 0o777) -> Iterator[int]:
-    fd = os.dup(start)
+def _folder(start: Held, names: Sequence[str], *, make: bool, mode: int = 0o777) -> Iterator[int]:
+    fd = os.dup(start.fd)
     try:
         for n, name in enumerate(names):
-            deeper = _step(fd, name, "/".join(names[: n + 1]), make=make, mode=mode)
+            deeper = _step(fd, name, start.place.of("/".join(names[: n + 1])), make=make, mode=mode)
             os.close(fd)
             fd = deeper
         yield fd

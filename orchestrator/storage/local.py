@@ -28,9 +28,10 @@ from anyio import CancelScope
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
 from orchestrator.storage import folders
+from orchestrator.storage.folders import Held
 from orchestrator.storage.manifest import NAME, decode, encode
 from orchestrator.storage.names import temp_name
-from orchestrator.storage.refusals import refusing
+from orchestrator.storage.refusals import Place, refusal, refusing
 from orchestrator.storage.threads import StoppableFile, settled
 
 P = ParamSpec("P")
@@ -59,8 +60,8 @@ class LocalStorage:
         self._state_dir = state_dir
         self._read_only = read_only
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
-        self._root: int | None = None
-        self._tmp: int | None = None
+        self._root: Held | None = None
+        self._tmp: Held | None = None
         self._mode = 0o600
 
     async def __aenter__(self) -> Self:
@@ -127,13 +128,13 @@ class LocalStorage:
         temp = secrets.token_hex(8) + PART
         await self._run(lambda: folders.replace(tmp, temp, root, NAME, encode(manifest)))
 
-    def _writable(self) -> tuple[int, int]:
+    def _writable(self) -> tuple[Held, Held]:
         """The open folders: root, and the one of temporary files."""
         if self._root is None or self._tmp is None:
             raise RuntimeError("the storage is not open for writing")
         return self._root, self._tmp
 
-    async def _inspect(self, folder: int | None, path: str, look: Callable[[BinaryIO], T]) -> T | None:
+    async def _inspect(self, folder: Held | None, path: str, look: Callable[[BinaryIO], T]) -> T | None:
         if folder is None:
             return None
         stop = threading.Event()
@@ -146,44 +147,46 @@ class LocalStorage:
     # ---------------------------------------------------------------------------------------- opening, on a thread
 
     def _open(self) -> None:
-        with refusing(str(self._path)):
+        place = Place(str(self._path), "output")
+        with refusing("", place):
             if not self._read_only:
                 self._path.mkdir(parents=True, exist_ok=True)
             try:
-                self._root = os.open(self._path, folders.FOLDER)
+                self._root = Held(os.open(self._path, folders.FOLDER), place)
             except FileNotFoundError:
                 if self._read_only:
                     return
                 raise
         if not self._read_only:
+            _refuse_unwritable(self._root)
             self._tmp = self._open_tmp(self._root)
             self._mode = _usual_mode(self._tmp)
 
-    def _open_tmp(self, root: int) -> int:
-        with refusing(str(self._state_dir)):
+    def _open_tmp(self, root: Held) -> Held:
+        place = Place(str(self._state_dir), "state")
+        with refusing("", place):
             state = os.open(self._state_dir, folders.FOLDER | os.O_NOFOLLOW)
-            try:
-                tmp = folders.open_folder(["tmp"], state, 0o700)
-            finally:
-                os.close(state)
+        try:
+            tmp = _tmp_below(Held(state, place), "tmp")
+        finally:
+            os.close(state)
         if _can_rename(tmp, root):
             return tmp
-        os.close(tmp)
-        with refusing(str(self._path)):
-            return folders.open_folder([".orchestrator", "tmp"], root, 0o700)
+        os.close(tmp.fd)
+        return _tmp_below(root, ".orchestrator/tmp")
 
     def _close(self) -> None:
         self._pool.shutdown()
-        for fd in (self._root, self._tmp):
-            if fd is not None:
-                os.close(fd)
+        for held in (self._root, self._tmp):
+            if held is not None:
+                os.close(held.fd)
         self._root = self._tmp = None
 
 
 class LocalWriter:
     """Implements `Writer`. After a write that failed, only `restart` makes it of use again."""
 
-    def __init__(self, folder: int, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, folder: Held, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
         self._temp = temp
         self._mode = mode
@@ -220,9 +223,9 @@ class LocalWriter:
 
     async def _opened(self) -> None:
         def opener(name: str, flags: int) -> int:
-            return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=self._folder)
+            return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=self._folder.fd)
 
-        with refusing(self._temp):
+        with refusing(self._temp, self._folder.place):
             self._file = await aiofiles.open(self._temp, "xb", buffering=0, opener=opener, executor=self._pool)
 
     async def _flushed(self) -> None:
@@ -231,7 +234,7 @@ class LocalWriter:
             raise self._failure
         block, self._gathered = memoryview(self._gathered), bytearray()
         try:
-            with refusing(self._temp):
+            with refusing(self._temp, self._folder.place):
                 while block:  # near the end of a disk or a limit, a write may take only a part
                     block = block[await file.write(block) :]
         except StorageError as error:
@@ -239,15 +242,15 @@ class LocalWriter:
             raise
 
     async def _emptied(self) -> None:
-        with refusing(self._temp):
+        with refusing(self._temp, self._folder.place):
             await self._handle().seek(0)
             await self._handle().truncate(0)
 
     async def _synced(self) -> None:
         await self._flushed()
         fd = self._handle().fileno()
-        with refusing(self._temp):
-            await asyncio.get_running_loop().run_in_executor(self._pool, _make_durable, fd, self._mode, self._folder)
+        with refusing(self._temp, self._folder.place):
+            await asyncio.get_running_loop().run_in_executor(self._pool, _make_durable, fd, self._mode, self._folder.fd)
 
     def _handle(self) -> AsyncFileIO:
         if self._file is None:
@@ -261,51 +264,66 @@ def _make_durable(fd: int, mode: int, folder: int) -> None:
     folders.sync_folder(folder)
 
 
-def _read(folder: int, path: str, look: Callable[[BinaryIO], T], stop: threading.Event) -> T | None:
+def _read(folder: Held, path: str, look: Callable[[BinaryIO], T], stop: threading.Event) -> T | None:
     fd = folders.open_to_read(folder, path)
     if fd is None:
         return None
-    with refusing(path), io.BufferedReader(StoppableFile(fd, stop), BLOCK) as file:
+    with refusing(path, folder.place), io.BufferedReader(StoppableFile(fd, stop), BLOCK) as file:
         return look(file)
 
 
-def _remove(tmp: int, temp: str) -> None:
-    with refusing(temp), contextlib.suppress(FileNotFoundError):
-        os.unlink(temp, dir_fd=tmp)
+def _remove(tmp: Held, temp: str) -> None:
+    with refusing(temp, tmp.place), contextlib.suppress(FileNotFoundError):
+        os.unlink(temp, dir_fd=tmp.fd)
 
 
-def _sweep(tmp: int, keep: frozenset[str]) -> None:
-    with refusing("tmp"):
-        names = os.listdir(tmp)
+def _sweep(tmp: Held, keep: frozenset[str]) -> None:
+    fd: int = tmp.fd
+    with refusing("", tmp.place):
+        names = os.listdir(fd)
     for name in names:
         if name.endswith(PART) and name not in keep:
             _remove(tmp, name)
 
 
-def _usual_mode(tmp: int) -> int:
+def _tmp_below(start: Held, path: str) -> Held:
+    with refusing(path, start.place):
+        fd = folders.open_folder(path.split("/"), start, 0o700)
+    return Held(fd, Place(start.place.of(path), start.place.folder))
+
+
+def _refuse_unwritable(root: Held) -> None:
+    """Before anything is asked for that could not be stored. To look leaves nothing behind, whenever the process is killed."""
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=root.fd):
+        read_only = os.fstatvfs(root.fd).f_flag & os.ST_RDONLY
+        number = errno.EROFS if read_only else errno.EACCES
+        raise refusal(OSError(number, os.strerror(number)), "", root.place)
+
+
+def _usual_mode(tmp: Held) -> int:
     """The permissions that new files have here: the umask can't be asked for without changing it for all threads."""
     name = secrets.token_hex(8) + PART
-    with refusing("tmp"):
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=tmp)
+    with refusing(name, tmp.place):
+        fd = os.open(name, folders.NEW_FILE, 0o666, dir_fd=tmp.fd)
         try:
             return stat.S_IMODE(os.fstat(fd).st_mode)
         finally:
             os.close(fd)
-            os.unlink(name, dir_fd=tmp)
+            os.unlink(name, dir_fd=tmp.fd)
 
 
-def _can_rename(tmp: int, root: int) -> bool:
+def _can_rename(tmp: Held, root: Held) -> bool:
     """Whether a rename leads from one folder into the other.
 
     Two mounts of one file system (volumes of a container) share a device and still refuse; Linux says so before it
     looks for the file, so a name that nobody has is enough to ask.
     """
-    if os.fstat(tmp).st_dev != os.fstat(root).st_dev:
+    if os.fstat(tmp.fd).st_dev != os.fstat(root.fd).st_dev:
         return False
     name = secrets.token_hex(8) + PART
-    with refusing("tmp"):
+    with refusing("", tmp.place):
         try:
-            os.rename(name, name, src_dir_fd=tmp, dst_dir_fd=root)
+            os.rename(name, name, src_dir_fd=tmp.fd, dst_dir_fd=root.fd)
         except FileNotFoundError:
             return True
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What a disk's errors mean to a person: each as a `StorageError` with a code and a hint."""
+"""What a disk's errors mean to a person: each as a `StorageError` with a code and a hint, about a path in full."""
 
 from __future__ import annotations
 
@@ -6,15 +6,36 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from orchestrator.errors import StorageError
+
+_ELSEWHERE = {"output": "change `output.to`", "state": "choose another with `--state DIR`"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder, and whether it lies in the output folder or the state folder."""
+
+    path: str
+    folder: Literal["output", "state"]
+
+    def of(self, path: str) -> str:
+        """The full path of what lies there; of the folder itself for an empty one."""
+        return f"{self.path}/{path}" if path else self.path
+
 
 _FULL = (
     "storage.full",
     "the disk is full",
     "Free some space (or raise the quota) and run again: what is stored stays.",
 )
-_PERMISSION = ("storage.permission", "no permission", "Give this user the right to write in the output folder.")
+_PERMISSION = (
+    "storage.permission",
+    "no permission",
+    "Give this user the right to write in the {folder} folder, or {elsewhere}.",
+)
 _NAME = (
     "storage.name",
     "the file system refuses this name",
@@ -34,7 +55,7 @@ _MEANINGS = {
         "the file is larger than may be",
         "Raise the limit on the size of files (`ulimit -f`).",
     ),
-    errno.EROFS: ("storage.read-only", "the file system is read-only", "Mount it writable, or change `output.to`."),
+    errno.EROFS: ("storage.read-only", "the file system is read-only", "Mount it writable, or {elsewhere}."),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
     errno.ENAMETOOLONG: _NAME,
@@ -46,29 +67,32 @@ _MEANINGS = {
     errno.ENOENT: (
         "storage.gone",
         "a file or folder has vanished",
-        "Was the output folder removed or unmounted during the run?",
+        "Was the {folder} folder removed or unmounted during the run?",
     ),
 }
 
 
-def refusal(error: OSError, path: str) -> StorageError:
-    """`path` is relative to the output."""
+def refusal(error: OSError, path: str, place: Place) -> StorageError:
+    """`path` is relative to `place`."""
     if error.errno in _MEANINGS:
         code, meaning, hint = _MEANINGS[error.errno]
-        return StorageError(f"{path}: {meaning}", code=code, hint=hint)
+        told = hint.format(folder=place.folder, elsewhere=_ELSEWHERE[place.folder])
+        return StorageError(f"{place.of(path)}: {meaning}", code=code, hint=told)
     reason = os.strerror(error.errno) if error.errno else str(error)
     return StorageError(
-        f"{path}: {reason}", code="storage.io", hint="Look after the disk or the connection to it, and run again."
+        f"{place.of(path)}: {reason}",
+        code="storage.io",
+        hint="Look after the disk or the connection to it, and run again.",
     )
 
 
 @contextlib.contextmanager
-def refusing(path: str) -> Iterator[None]:
-    """Gives the system's errors inside as `StorageError`s about `path`."""
+def refusing(path: str, place: Place) -> Iterator[None]:
+    """Gives the system's errors inside as `StorageError`s about `path` in `place`."""
     try:
         yield
     except OSError as error:
-        raise refusal(error, path) from None
+        raise refusal(error, path, place) from None
 
 
 def symlink(path: str) -> StorageError:

@@ -150,11 +150,27 @@ async def test_a_read_only_folder_is_told_before_anything_is_asked(stage, disk, 
         await all_is_well(it, 2, *state)
         it.job(months=3, output={"to": str(places["output"])})
         disk.turn("ro")
-        await refused(it, *state, code="storage.read-only")
+        report = await refused(it, *state, code="storage.read-only")
+        assert str(places[what]) in report["error"]["message"]
+        assert ("--state" in report["error"]["hint"]) == (what == "state")
         assert len(it.sim.stats.posts) == 2
         disk.turn("rw")
         await all_is_well(it, 3, *state)
         assert len(it.sim.stats.posts) == 3
+
+
+@pytest.mark.parametrize("state", [(), ("--state", "state")])
+async def test_an_empty_output_folder_that_is_read_only_is_found_out_before_anything_is_asked(stage, disk, state):
+    async with stage() as it:
+        it.job(months=2, output={"to": str(disk.at)})
+        disk.turn("ro")
+        report = await refused(it, *state, code="storage.read-only")
+        assert "output.to" in report["error"]["hint"]
+        assert "--state" not in report["error"]["hint"], "the files would have no place all the same"
+        assert not it.requests()
+        assert not list(disk.at.iterdir())
+        disk.turn("rw")
+        await all_is_well(it, 2, *state)
 
 
 async def test_a_mount_that_is_lost_in_the_middle_ends_the_run_and_is_gone_on_with(stage, disk):

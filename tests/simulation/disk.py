@@ -225,6 +225,9 @@ class SimOs:
     def fstat(self, fd: int) -> Any:
         return _stat(self._fds[fd].what)
 
+    def access(self, path: str, mode: int, *, dir_fd: int) -> bool:
+        return True
+
     def fchmod(self, fd: int, mode: int) -> None:
         pass
 

@@ -290,7 +290,7 @@ def _renames() -> None:
 
         return wrapped
 
-    def move(_root: int, source: str, target: str, *_: Any) -> str:
+    def move(_root: Any, source: str, target: str, *_: Any) -> str:
         return "move.aside" if target.endswith(".moving") else "move.back" if source.endswith(".moving") else "move"
 
     replace(folders, "place", naming(lambda *_: "place"))

@@ -31,6 +31,7 @@ from orchestrator.journal.reserve import Reserve
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.storage import folders
 from orchestrator.storage.local import LocalStorage
+from orchestrator.storage.refusals import Place
 
 
 def _keeping_back(kind: type) -> None:
@@ -228,7 +229,7 @@ def unmapped() -> None:
     """An error of the system is not told as one of the storage."""
 
     @contextlib.contextmanager
-    def refusing(_path: str) -> Iterator[None]:
+    def refusing(_path: str, _place: Place) -> Iterator[None]:
         yield
 
     folders.refusing = refusing

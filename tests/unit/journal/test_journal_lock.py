@@ -17,6 +17,7 @@ from orchestrator.errors import LockedError, StorageError
 from orchestrator.journal import lock
 from orchestrator.journal.filesystem import filesystem_type
 from orchestrator.journal.lock import JobLock
+from orchestrator.journal.refusals import disk_refusal
 from orchestrator.journal.state_dir import prepare_state
 
 
@@ -206,6 +207,17 @@ def test_a_disk_that_refuses_says_how(tmp_path, monkeypatch, number, code):
     assert raised.value.code == code
     assert str(tmp_path / "new") in raised.value.message
     assert "--state DIR" in raised.value.hint
+
+
+@pytest.mark.parametrize(("number", "verb"), [(errno.EROFS, "Mount it writable"), (errno.EACCES, "the right to write")])
+def test_another_state_folder_is_named_only_where_it_would_help(tmp_path, monkeypatch, number, verb):
+    inner, error = tmp_path / ".orchestrator" / "lock", OSError(number, os.strerror(number))
+    for writable, named in ((True, "--state DIR"), (False, "`output.to`")):
+        monkeypatch.setattr(os, "access", lambda *_, writable=writable: writable)
+        hint = disk_refusal(error, inner).hint
+        assert verb in hint
+        assert named in hint
+        assert "--state DIR" in disk_refusal(error, tmp_path / "elsewhere").hint
 
 
 def test_the_file_system_is_found_by_its_device(tmp_path):

@@ -229,7 +229,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("number", ERRORS)
-async def test_what_the_disk_refuses_is_told_with_the_file(storage, state, monkeypatch, number):
+async def test_what_the_disk_refuses_is_told_with_the_file(storage, out, state, monkeypatch, number):
     temp = await written(storage)
 
     def refusing(*args, **kwargs):
@@ -244,10 +244,59 @@ async def test_what_the_disk_refuses_is_told_with_the_file(storage, state, monke
             with pytest.raises(StorageError) as raised:
                 await call
             assert raised.value.code == ERRORS[number]
-            assert raised.value.message.startswith(f"{path}: ")
+            assert raised.value.message.startswith(f"{out / path}: ")
             assert raised.value.hint
     assert [entry.name for entry in (state / "tmp").iterdir()] == [temp]
     await storage.place(temp, "a/f")
+
+
+def refuse(monkeypatch, number):
+    def refusing(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(folders.os, "rename", refusing)
+    monkeypatch.setattr(folders.os, "unlink", refusing)
+
+
+@pytest.mark.parametrize(
+    ("number", "right"), [(errno.EACCES, "the right to write"), (errno.EROFS, "Mount it writable")]
+)
+async def test_the_folder_that_refused_is_told_and_what_helps_there(storage, out, state, monkeypatch, *, number, right):
+    temp = await written(storage)
+    with monkeypatch.context() as patched:
+        refuse(patched, number)
+        with pytest.raises(StorageError, match=f"^{out / 'f'}: ") as of_output:
+            await storage.place(temp, "f")
+        with pytest.raises(StorageError, match=f"^{state / 'tmp' / temp}: ") as of_state:
+            await storage.discard(temp)
+    assert right in of_output.value.hint
+    assert right in of_state.value.hint
+    assert "output.to" in of_output.value.hint
+    assert "--state" not in of_output.value.hint
+    assert "--state DIR" in of_state.value.hint
+
+
+async def test_temporary_files_in_the_output_folder_are_told_as_such(out, state, monkeypatch):
+    monkeypatch.setattr(local, "_can_rename", lambda *_: False)
+    async with LocalStorage(out, state) as storage:
+        temp = await written(storage)
+        with monkeypatch.context() as patched:
+            refuse(patched, errno.EACCES)
+            with pytest.raises(StorageError, match=f"^{out / '.orchestrator' / 'tmp' / temp}: ") as raised:
+                await storage.discard(temp)
+    assert "output folder" in raised.value.hint
+
+
+async def test_an_output_folder_that_can_not_be_written_is_not_opened_for_writing(out, state, monkeypatch):
+    out.mkdir()
+    monkeypatch.setattr(local.os, "access", lambda *_, **__: False)
+    with pytest.raises(StorageError, match=f"^{out}: no permission$") as raised:
+        async with LocalStorage(out, state):
+            pass
+    assert raised.value.code == "storage.permission"
+    assert list(out.iterdir()) == list(state.iterdir()) == []
+    async with LocalStorage(out, state, read_only=True) as storage:
+        assert await storage.size("f") is None
 
 
 async def test_a_folder_that_can_not_be_synced_is_no_error(storage, monkeypatch):
