@@ -27,7 +27,7 @@ from orchestrator.engine.events import Told
 from orchestrator.engine.plan import Item
 from orchestrator.engine.ports import Clock, Observer, Snapshot
 from orchestrator.engine.runner import Runner
-from orchestrator.engine.states import Moved, State, Stored
+from orchestrator.engine.states import Moved, Record, State, Stored
 from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.lock import JobLock
@@ -192,24 +192,17 @@ class Session:
         self, journal: SqliteJournal, snapshot: Snapshot, storage: LocalStorage, *, adopt: bool
     ) -> wiring.Memory:
         """What is remembered, with the journal brought up to what the manifest knows, and old temporary files gone."""
-        verified = {
-            part.file.temp
-            for record in snapshot.records.values()
-            for part in record.parts
-            if part.state is State.VERIFIED and part.file is not None and part.file.temp is not None
-        }
-        await storage.sweep(frozenset(verified))
+        await storage.sweep(_verified(snapshot.records))
         memory = await wiring.remember(self._task, snapshot, storage, self._clock.now(), adopt=adopt)
         for event in memory.learned:
             record = snapshot.records.get(event.key)
-            before = record.parts[event.part] if record is not None else None
+            before = record.parts[event.part].stored if record is not None else None
             stored = memory.records[event.key].parts[event.part].stored
-            moved = before is None or before.stored != stored
-            if isinstance(event, (Moved, Stored)) and stored is not None and moved:
+            if isinstance(event, (Moved, Stored)) and stored is not None and before != stored:
                 await storage.secure(stored.path)  # a rename that nobody could journal may not be durable either
-            if isinstance(event, Stored) and before is not None and before.file is not None and before.file.temp:
-                await storage.discard(before.file.temp)  # there still, if what lies at the place was equal to it before
         await journal.append(memory.learned)
+        if memory.learned:
+            await storage.sweep(_verified(memory.records))  # what lies at its place needs no temporary file any more
         return memory
 
     def _end_by(self, deadline: float | None, started: float) -> dict[str, float]:
@@ -262,6 +255,12 @@ class Session:
         if self._talk.quiet and report["outcome"] == "succeeded":
             return
         print_summary(report, self._console, manifest=_shown(self._task))
+
+
+def _verified(records: Mapping[str, Record]) -> frozenset[str]:
+    """The temporary files that the journal still counts on."""
+    files = (part.file for record in records.values() for part in record.parts if part.state is State.VERIFIED)
+    return frozenset(file.temp for file in files if file is not None and file.temp is not None)
 
 
 def _shown(task: Task) -> str:

@@ -184,7 +184,7 @@ MUTANTS = (
     Mutant("the last bytes stay in memory", "engine.transfer:Transfers.fetch",
            "await partial.writer.finish()", "pass"),
     Mutant("verified files are swept", "cli.session:Session._recall",
-           "await storage.sweep(frozenset(verified))", "await storage.sweep(frozenset())"),
+           "await storage.sweep(_verified(snapshot.records))", "await storage.sweep(frozenset())"),
     Mutant("the manifest is not written at the end", "engine.runner:Runner._wind_up",
            "(self._attempts.close, self._write_manifest)", "(self._attempts.close,)"),
     # the plan
