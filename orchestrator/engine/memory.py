@@ -39,9 +39,12 @@ from orchestrator.engine.states import (
 BLOCK = 1024 * 1024
 
 
-def aside(path: str) -> str:
-    """Where one file of a ring (a takes b's name and b takes a's) waits meanwhile: beside the place it is going to."""
-    return path + ".moving"
+def aside(path: str, key: str) -> str:
+    """Where one file of a ring (a takes b's name and b takes a's) waits meanwhile: beside the place it is going to.
+
+    The name is its own export's alone: a file that was left there, because the job names it no longer, is in nobody's way.
+    """
+    return f"{path}.{key[-8:]}.moving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def _remembered(records: Mapping[str, Record]) -> Iterator[Claim]:
             if (file := part.stored) is not None:
                 yield Claim(key, file.path, file.bytes, file.sha256)
                 if part.moving is not None:
-                    for path in (part.moving, aside(part.moving)):
+                    for path in (part.moving, aside(part.moving, key)):
                         yield Claim(key, path, file.bytes, file.sha256)
             if (file := part.file) is not None:
                 yield Claim(key, file.path, file.bytes, file.sha256)
@@ -191,7 +194,7 @@ class _Settler:
         places = [file.path]
         if part.moving is not None:
             # Equal bytes (two empty months) of another export at its own place are taken for this one's last of all.
-            elsewhere = [part.moving, aside(part.moving)]
+            elsewhere = [part.moving, aside(part.moving, record.key)]
             places += sorted(elsewhere, key=lambda path: (path, file.sha256) in self._at_home)
         if file.sha256 in self._strays:
             places.append(self._strays[file.sha256])

@@ -24,7 +24,7 @@ def in_order(moves: Sequence[Item]) -> Iterator[tuple[Item, str, str]]:
             source, target = sources[item.key], item.path
         else:
             source, item = next(iter(pending.items()))
-            target = sources[item.key] = aside(item.path)
+            target = sources[item.key] = aside(item.path, item.key)
             pending[target] = item
         del pending[source]
         yield item, source, target

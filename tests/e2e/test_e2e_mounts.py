@@ -87,7 +87,7 @@ async def all_is_well(it, exports, *arguments):
 
 async def test_a_disk_of_16_mib_fills_in_the_middle_of_a_download(stage, disk):
     async with stage(rows=20_000) as it:
-        it.job(months=4, limits={"downloads": 2}, output={"to": str(disk.at / "exports")})
+        it.job(months=4, limits={"downloads": 1}, output={"to": str(disk.at / "exports")})
         report = await refused(it, code="storage.full")
         stored = report["counts"]["stored"]
         assert 0 < stored < 4

@@ -484,7 +484,7 @@ def what_is_stored_is_not_created_again(e: Evidence) -> Iterator[str]:
             if part.state is not State.STORED or part.stored is None or part.stored.sha256 in e.removed:
                 continue
             homes = {part.stored.path, *(path for path, keys in e.paths.items() if key in keys)}
-            homes |= {f"{home}.moving" for home in homes}
+            homes |= {path for path in before.files if path.endswith(".moving") and path.rsplit(".", 2)[0] in homes}
             if (p.n, key) in posted and part.stored.sha256 in {before.files.get(home) for home in homes}:
                 yield f"{key} was stored, its file lay there, and process {p.n} created it anew"
 

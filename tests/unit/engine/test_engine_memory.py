@@ -130,10 +130,10 @@ async def test_an_older_journal_learns_of_moves_and_of_who_took_the_place():
     [
         ({EXPORT.path: A}, EXPORT.path, 0),
         ({"new.json": A}, "new.json", 0),
-        ({aside("new.json"): A}, aside("new.json"), 0),
+        ({aside("new.json", EXPORT.key): A}, aside("new.json", EXPORT.key), 0),
         ({"new.json": A, EXPORT.path: B}, "new.json", 2),
         ({"new.json": B, EXPORT.path: A}, EXPORT.path, 2),
-        ({"new.json": B, EXPORT.path: b"[3]", aside("new.json"): A}, aside("new.json"), 3),
+        ({"new.json": B, EXPORT.path: b"[3]", aside("new.json", EXPORT.key): A}, aside("new.json", EXPORT.key), 3),
     ],
 )
 async def test_a_file_on_the_move_is_found_under_whichever_name_it_has(files, path, reads):
@@ -194,8 +194,8 @@ async def test_a_file_that_was_read_and_is_nobodys_is_told_as_changed_and_keeps_
 async def test_of_equal_files_in_a_ring_each_keeps_its_own():
     """Two empty months change places; the run died after it had put the first one aside."""
     journal = [stored(EXPORT, path="a.json", moving="b.json"), stored(OTHER, A, path="b.json", moving="a.json")]
-    _, owners, _ = await settled(journal, None, {aside("b.json"): A, "b.json": A})
-    assert owners == {aside("b.json"): EXPORT.key, "b.json": OTHER.key}
+    _, owners, _ = await settled(journal, None, {aside("b.json", EXPORT.key): A, "b.json": A})
+    assert owners == {aside("b.json", EXPORT.key): EXPORT.key, "b.json": OTHER.key}
 
 
 async def test_verified_bytes_at_the_name_that_they_were_for_are_stored_whatever_the_labels_say_now():

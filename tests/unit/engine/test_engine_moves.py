@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.engine.memory import aside
 from orchestrator.engine.moves import in_order
 from orchestrator.engine.plan import Action, Item
 
@@ -29,7 +30,12 @@ def test_a_chain_begins_at_its_free_end():
 
 def test_a_ring_is_opened_by_moving_one_aside():
     steps = [(source, target) for _, source, target in in_order(moves([("a", "b"), ("b", "a")]))]
-    assert steps == [("a", "b.moving"), ("b", "a"), ("b.moving", "b")]
+    waits = aside("b", "k-a")
+    assert steps == [("a", waits), ("b", "a"), (waits, "b")]
+
+
+def test_where_a_file_waits_is_no_other_files_place():
+    assert aside("b", "k1-0123456789") != aside("b", "k1-1123456780")
 
 
 @given(st.permutations(list("abcdefg")), st.integers(0, 7))
