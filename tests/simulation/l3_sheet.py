@@ -278,7 +278,8 @@ class Sheet:
         e = self.evidence
         e.census.append(Census(seq, n, ended.files, ended.records, trusted=True))
         # What waits beside its new place, in a ring of files that change places, belongs to that place already.
-        e.shown += [(seq, path.removesuffix(".moving"), seen) for path, seen in ended.files.items()]
+        homes = {path: path.rsplit(".", 2)[0] if path.endswith(".moving") else path for path in ended.files}
+        e.shown += [(seq, homes[path], seen) for path, seen in ended.files.items()]
         if e.processes[n].how == "ended":
             e.manifest_at_ends.append((n, ended.manifest))
 

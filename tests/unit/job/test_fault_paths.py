@@ -12,6 +12,7 @@ import unicodedata
 
 import pytest
 
+from orchestrator.engine.memory import aside
 from orchestrator.errors import JobError
 from orchestrator.job.expand import expand
 from orchestrator.job.loader import load_job
@@ -155,8 +156,8 @@ async def test_names_near_the_longest_are_refused_at_plan_time_or_can_be_stored(
         await writer.finish()
         await writer.close()
         await storage.place(writer.temp, planned(fits[-1]))
-        await storage.move(planned(fits[-1]), f"{planned(fits[-1])}.moving")  # as two swapped labels are
-        assert await storage.size(f"{planned(fits[-1])}.moving") == 2
+        await storage.move(planned(fits[-1]), aside(planned(fits[-1]), "k1-01234567"))  # as two swapped labels are
+        assert await storage.size(aside(planned(fits[-1]), "k1-01234567")) == 2
 
 
 def _refused(planned, size):
