@@ -339,7 +339,10 @@ class Attempts:
     # ------------------------------------------------------------------------------------------------------- place
 
     async def place(self, ref: Ref, part: Part) -> Fact:
-        """Brings verified bytes to their final name; after a crash it first finds out where they are."""
+        """Brings verified bytes to their final name. Those of an earlier run are read again first: they may be gone.
+
+        Bytes that were at their final name when the run began have been recognised by `engine.memory`.
+        """
         file = part.file
         assert file is not None, "a verified part has a file"
         assert file.temp is not None, "a verified file has a temporary name"
@@ -347,9 +350,6 @@ class Attempts:
         if ref in self._verified_here or _same(await self._storage.inspect_temp(file.temp, read), file):
             with anyio.CancelScope(shield=True):  # reading a large file again may be let go of, a rename may not
                 await self._storage.place(file.temp, file.path)
-            return Placed()
-        if _same(await self._storage.inspect(file.path, read), file):
-            await self._storage.secure(file.path)
             return Placed()
         await self._storage.discard(file.temp)
         return NotThere()

@@ -122,6 +122,8 @@ LABELS = (
 MOVING = ("before moved", "durable moved", "disk rename", "disk renamed", "disk fsync folder", "durable superseded")
 """Where the moves of a job whose labels have changed are worth a kill: chosen among all labels they would get none."""
 
+LIES = ("get 404 a while", "get pending a while")
+"""What a healthy report may look like for a moment, and must not be taken for the truth."""
 
 PLACING = ("durable verified", "disk rename", "disk renamed", "disk fsync folder", "before stored")
 """The moments around a rename, on which most of the promises about files hang."""

@@ -24,6 +24,8 @@ from oracle import judge
 from story import play, trace_hash
 
 CHUNK = 100
+TELL_EVERY = 10_000
+"""Seeds after which a long run tells what it has covered so far: whatever stops it, that is kept."""
 
 
 def one(seed: int, *, story: bool) -> int:
@@ -58,6 +60,8 @@ def many(first: int, count: int, processes: int) -> int:
             covered.merge(part)
             for seed, text in part.violations:
                 print(f"seed {seed}: {text}", file=sys.stderr, flush=True)
+            if covered.seeds % TELL_EVERY == 0 and covered.seeds < count:
+                print(f"so far: {covered.table(time.monotonic() - began)}\n", flush=True)
     print(covered.table(time.monotonic() - began))
     return 1 if covered.violations else 0
 

@@ -228,7 +228,7 @@ class Service:
             kind = "file changed"  # where it hurts: there is something to go on from
             weather.hit(kind)
         self.cut.discard(made.id)
-        if now < self.busy_until and not weather.calm and chance.random() < 0.4:
+        if now < self.busy_until and not weather.calm and chance.random() < 0.7:
             kind = "file 503 with time"  # who asks for silence once does so again when all come back together
             weather.hit(kind)
         if kind in ("file refused", "file 5xx"):

@@ -70,7 +70,8 @@ def _play(world: World, chance: random.Random) -> None:
         )
         if world.evidence.processes[-1].how in BROKEN:
             return
-        world.wait(chance.choice((0.0, 0.1, chance.uniform(0, 60))))
+        at_once = world.killed_at == "durable doubted"
+        world.wait(0.1 if at_once else chance.choice((0.0, 0.1, chance.uniform(0, 60))))
         if "long downtime" in weather and chance.random() < 0.4:
             weather.hit("long downtime")
             world.wait(chance.choice((chance.uniform(60, 3600), chance.uniform(1, 72) * 3600)))
@@ -101,6 +102,8 @@ def _death(world: World, chance: random.Random) -> Death | None:
     if world.killed_at.startswith("disk ") and chance.random() < 0.8:
         # What a killed process left in the page cache is still to be lost when the next one has built upon it.
         return Death(chance.choice(("durable stored", "durable stored", "durable moved")), 1, power_cut=True)
+    if chance.random() < 0.2 and any(kind in world.weather for kind in faults.LIES):
+        return Death("durable doubted", 1, power_cut=False)  # the next process may ask again before the lie has ended
     labels = faults.PLACING if chance.random() < 0.25 else faults.LABELS
     if world.edited and chance.random() < 0.65:
         labels = faults.MOVING

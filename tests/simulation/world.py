@@ -625,7 +625,7 @@ def draw_policy(chance: random.Random, weather: faults.Weather) -> Policy:
         limits=Limits(
             unfinished=chance.choice((1, 2, 3, 16)),
             requests_per_second=chance.choice((0.5, 1.0, 2.0, 5.0)),
-            downloads=chance.choice((1, 2)),
+            downloads=chance.choice((1, 2, 3)),
             longest_pause=chance.choice((120.0, 900.0)),
         ),
         polling=Polling(
