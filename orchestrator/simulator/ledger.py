@@ -47,11 +47,15 @@ class Poll(Entry):
 
 @dataclass(slots=True, kw_only=True)
 class Download(Entry):
-    """A request to the file host. `headers` are those of the request, lower case; `sent` counts bytes of the body."""
+    """A request to the file host. `headers` are those of the request, lower case; `sent` counts bytes of the body.
+
+    `ended` is when the last of them was handed to the network; None when that never came.
+    """
 
     export: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     sent: int = 0
+    ended: float | None = None
 
     @property
     def credentials(self) -> bool:

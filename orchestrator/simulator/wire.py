@@ -115,9 +115,12 @@ async def send(world: World, request: web.BaseRequest, reply: Reply, entry: Entr
     if isinstance(reply.body, Held) and reply.framing == "length" and reply.cut is None and reply.rate is None:
         data = reply.body.data[reply.start : reply.stop]
         if isinstance(entry, Download):
-            entry.sent = len(data)
+            entry.sent, entry.ended = len(data), world.now()
         return web.Response(status=reply.status, reason=reply.reason, body=data, headers=headers)
-    return await _stream(request, reply, headers, entry)
+    response = await _stream(request, reply, headers, entry)
+    if isinstance(entry, Download) and reply.cut is None:
+        entry.ended = world.now()
+    return response
 
 
 async def _stream(request: web.BaseRequest, reply: Reply, headers: dict[str, str], entry: Entry) -> web.StreamResponse:

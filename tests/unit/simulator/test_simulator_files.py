@@ -6,6 +6,7 @@ import re
 import urllib.parse
 import zlib
 
+import aiohttp
 import pytest
 import yarl
 
@@ -42,6 +43,19 @@ async def test_a_file_with_its_headers(simulated, september):
         assert re.fullmatch(r'"[0-9a-f]{32}"', answer.headers["ETag"])
         assert "Content-Encoding" not in answer.headers
         assert "Transfer-Encoding" not in answer.headers
+
+
+async def test_the_ledger_tells_when_a_file_was_sent_whole(simulated):
+    cut = {"on": "download", "do": "truncate", "after": 10, "by": "fin", "match": {"attempt": 1}}
+    async with simulated(faults=[cut]) as client:
+        url = await client.url()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await client.download(url)
+        await client.download(url)
+        broken, whole = client.sim.stats.downloads
+        await client.until(lambda: whole.ended is not None)
+        assert whole.ended >= whole.at
+        assert broken.ended is None
 
 
 async def test_the_url_is_signed_and_another_host(simulated):
