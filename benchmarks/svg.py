@@ -22,7 +22,6 @@ _STYLE = """
   }
 """
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 56, 46
-COLOURS = 6
 
 
 class Chart:
@@ -80,13 +79,16 @@ class Chart:
         dashes = ' stroke-dasharray="5 4"' if dashed else ""
         self._marks.append(f'<polyline class="ink"{dashes} points="{path}"/>')
 
-    def dot(self, x: float, y: float, colour: int, label: str, *, below: bool = False) -> None:
-        left, top = self._x(x), self._y(y)
-        self._marks.append(f'<circle class="c{colour}" cx="{left:.1f}" cy="{top:.1f}" r="5"/>')
-        end = left > self._width * 0.75
-        self._marks.append(
-            _text(left - 9 if end else left + 9, top + (16 if below else -7), label, anchor="end" if end else "start")
-        )
+    def dots(self, points: Sequence[tuple[float, float, int, str]], column: float) -> None:
+        """Dots (x, y, colour, name); the names stand one below the other at `column` of the width, tied to their dots."""
+        left = self._width * column
+        for n, (x, y, colour, name) in enumerate(sorted(points, key=lambda point: (-point[1], -point[0]))):
+            at = _TOP + 20 + 20 * n
+            self._marks += [
+                _line(self._x(x), self._y(y), left - 6, at - 4, "grid"),
+                f'<circle class="c{colour}" cx="{self._x(x):.1f}" cy="{self._y(y):.1f}" r="5"/>',
+                _text(left, at, name),
+            ]
 
     def legend(self, entries: Sequence[tuple[int, str]]) -> None:
         at = _LEFT + 60.0
