@@ -30,6 +30,9 @@ def record_from_text(text: str) -> Record:
     return record_from_json(json.loads(text))
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def to_text(value: Any) -> str:
     """Compact JSON in ASCII: labels may hold what no UTF-8 encoder takes (lone surrogates from a file's name)."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -248,13 +248,17 @@ def test_no_sequence_of_events_makes_an_illegal_record(sequence):
         except IllegalMove:
             continue
         assert is_legal(record.parts[0]), (event, record)
-        assert record_from_json(json.loads(json.dumps(record_to_json(record)))) == record
+        text = json.dumps(record_to_json(record))
+        assert record_from_json(json.loads(text)) == record
+        assert text == json.dumps(asdict(record)), "the journals of all versions hold this form"
 
 
 @given(events)
 def test_events_survive_json(event):
     data = json.loads(json.dumps(event_to_json(event)))
     assert event_from_json(event.kind, event.key, event.part, event.at, data) == event
+    columns = {"key": event.key, "part": event.part, "at": event.at}
+    assert columns | data == json.loads(json.dumps(asdict(event))), "the journals of all versions hold this form"
 
 
 def test_only_final_parts_are_revived():
