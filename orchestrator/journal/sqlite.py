@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,9 @@ from orchestrator.journal.versions import MIGRATIONS, Migration
 
 GROUP = 1000
 """Callers in one commit at most: a bound on how long the first of them waits."""
+
+NOTES_EVERY = 1.0
+"""Seconds: an account's notes change with each export, and the last ones say it all."""
 
 RUNS = 10
 """Reports kept: the last ones. Each lists every export, so all of them would outgrow the journal."""
@@ -58,6 +62,8 @@ class SqliteJournal:
         self._filesystem = filesystem
         self._queue: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._open = False
+        self._noted: set[str] = set()
+        self._noted_at = -math.inf
         self.rebuilt: str | None = None
         self.warning: str | None = None
         self.account: dict[str, Any] = {}
@@ -72,6 +78,8 @@ class SqliteJournal:
 
     async def append(self, events: Sequence[Event]) -> None:
         if events:
+            if self._clock.now() >= self._noted_at + NOTES_EVERY:
+                self._put_notes()
             await self._written(Write(events=tuple(events)))
 
     async def finish_run(self, report: Mapping[str, Any]) -> None:
@@ -84,25 +92,34 @@ class SqliteJournal:
 
     async def remember(self, name: str, value: Any) -> None:
         """Keeps a value of the account; durable when it returns. Raises what `append` raises."""
-        await self._written(self._account_write(name, value))
+        self.account[name] = value
+        await self._written(self._account_write(name))
 
     def note(self, name: str, value: Any) -> None:
-        """Keeps a value of the account some time soon; nobody is told if that fails."""
-        self._put(_Wish(self._account_write(name, value)))
+        """Keeps a value of the account: with events that are appended a little later, or at the end. Nobody is told if that
+        fails.
+        """
+        self.account[name] = value
+        self._noted.add(name)
 
     async def close(self) -> None:
         """Harmless if `open` failed or was never called."""
         if not self._open:
             return
+        self._put_notes()
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Wish(None, closed))
         self._open = False
         await closed
 
-    def _account_write(self, name: str, value: Any) -> Write:
-        self.account[name] = value
+    def _put_notes(self) -> None:
+        self._noted_at = self._clock.now()
+        while self._noted:
+            self._put(_Wish(self._account_write(self._noted.pop())))
+
+    def _account_write(self, name: str) -> Write:
         sql = "INSERT INTO account (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        return Write(statements=((sql, (name, to_text(value))),))
+        return Write(statements=((sql, (name, to_text(self.account[name]))),))
 
     async def _written(self, write: Write) -> None:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
