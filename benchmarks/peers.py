@@ -113,7 +113,7 @@ def install() -> None:
     say("installing the peers (once) …")
     venv.create(VENV, with_pip=True, clear=True)
     with scratch() as name:
-        pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = (VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         measured([*pip, *PACKAGES], Path(name), env={})
     mark.write_text("\n".join(PACKAGES), encoding="utf-8")
 

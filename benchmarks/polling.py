@@ -96,12 +96,11 @@ def adaptive(
             now = max(now, due)
             polls[report] += 1
             asking.asks(report, now)
-            finished = now >= ends[report]
-            lesson = asking.heard(report, now, finished=finished)
-            if finished:
+            if now < ends[report]:
+                asking.unfinished(report, now)
+            else:
+                lessons.append(asking.finished(report, now))
                 points.append(Point(polls.pop(report), now - ends.pop(report)))
-            if lesson is not None:
-                lessons.append(lesson)
         now += interval
     return points, lessons, now
 
