@@ -10,6 +10,7 @@ _STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
   .title { font-size: 14px; font-weight: 600; }
   .grid { stroke: #d0d7de; stroke-width: 1; }
+  path.bar { stroke: none; }
   .ink { stroke: #24292f; fill: none; stroke-width: 2; }
   .c0 { fill: #b6bec8; stroke: #b6bec8; } .c1 { fill: #2f6fd6; stroke: #2f6fd6; }
   .c2 { fill: #d9480f; stroke: #d9480f; } .c3 { fill: #2b8a3e; stroke: #2b8a3e; }
@@ -42,6 +43,7 @@ class Chart:
         self._right, self._top = right, top
         self._downwards = downwards
         self._marks: list[str] = []
+        self._bars: dict[int, list[str]] = {}
         self._labels: list[str] = [
             _text(_LEFT, 20, title, "title"),
             _text(self._width - _RIGHT, self._height - 10, x, anchor="end"),
@@ -67,10 +69,9 @@ class Chart:
     def bar(self, left: float, right: float, y: float, thickness: float, colour: int) -> None:
         """A horizontal bar from `left` to `right`; `thickness` is in pixels."""
         start, end = self._x(left), self._x(right)
-        self._marks.append(
-            f'<rect class="c{colour}" stroke="none" style="stroke:none" x="{start:.1f}" y="{self._y(y) - thickness / 2:.1f}" '
-            f'width="{max(end - start, 0.1):.1f}" height="{thickness:.2f}"/>'
-        )
+        width = max(end - start, 0.1)
+        bar = f"M{start:.1f} {self._y(y) - thickness / 2:.1f}h{width:.1f}v{thickness:.2f}h-{width:.1f}z"
+        self._bars.setdefault(colour, []).append(bar)
 
     def curve(self, points: Iterable[tuple[float, float]], *, dashed: bool = False) -> None:
         """A line through points in order; what lies outside of the frame is left out."""
@@ -106,6 +107,7 @@ class Chart:
                 ),
                 f"<style>{_STYLE}</style>",
                 *self._labels,
+                *(f'<path class="c{colour} bar" d="{"".join(bars)}"/>' for colour, bars in sorted(self._bars.items())),
                 *self._marks,
                 "</svg>\n",
             ]

@@ -1,5 +1,6 @@
 """Pictures and pages of the benchmarks."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -18,11 +19,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_a_timeline_has_a_bar_for_each_stage_of_each_export():
     seen = [Life(0, 2, 3, 4, 1), Life(1, 3, 3.5, 4, 2)]
     drawn = ET.fromstring(str(timeline("a < b", seen)))
-    bars = [rect for rect in drawn.iter(f"{SVG}rect") if rect.get("stroke") == "none"]
-    assert [bar.get("class") for bar in bars] == ["c0", "c1", "c2", "c3"] * 2
-    queue, made, unnoticed, transfer = (float(bar.get("width")) for bar in bars[4:])
+    paths = {path.get("class"): path.get("d") for path in drawn.iter(f"{SVG}path")}
+    assert list(paths) == [f"c{colour} bar" for colour in range(4)]
+    bars = [re.findall(r"M(\S+) \S+?h([^v]+)v", path) for path in paths.values()]
+    assert [len(stage) for stage in bars] == [2] * 4
+    queue, made, unnoticed, transfer = (float(stage[1][1]) for stage in bars)
     assert queue == pytest.approx(made / 2, abs=0.2)
     assert unnoticed == pytest.approx(transfer, abs=0.2)
+    assert float(bars[1][1][0]) == pytest.approx(float(bars[0][1][0]) + queue, abs=0.2)
     assert drawn.find(f"{SVG}text").text == "a < b"
 
 
