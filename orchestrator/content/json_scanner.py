@@ -17,7 +17,9 @@ backtrack (python/cpython#106052). Possessive runs of single characters keep the
 from __future__ import annotations
 
 import codecs
+import functools
 import re
+from typing import NamedTuple
 
 from orchestrator.content.sniff import AGAIN_HINT, PROXY_HINT
 from orchestrator.errors import ContentError
@@ -52,12 +54,25 @@ def _value(levels: int) -> bytes:
 _LEVELS = 4
 """So many levels of nesting are taken at a stroke. A level more doubles the patterns and the time to compile them."""
 
-_SMALL = _value(_LEVELS)
+
+class _Runs(NamedTuple):
+    row_and_comma: re.Pattern[bytes]
+    items: re.Pattern[bytes]
+    members: re.Pattern[bytes]
+
+
+@functools.cache
+def _runs() -> _Runs:
+    """Compiled once they are needed, which most runs of the program never do: it takes longer than all its imports."""
+    small = _value(_LEVELS)
+    return _Runs(
+        re.compile(rb"\{" + _members(small) + _S + rb"\}" + _S + rb","),
+        re.compile(_items(small)),
+        re.compile(_members(small)),
+    )
+
 
 _SPACE = re.compile(_S)
-_ROW_AND_COMMA = re.compile(rb"\{" + _members(_SMALL) + _S + rb"\}" + _S + rb",")
-_ITEMS = re.compile(_items(_SMALL))
-_MEMBERS = re.compile(_members(_SMALL))
 _KEY_AND_COLON = re.compile(_STRING + _S + rb":")
 _TO_THE_QUOTE = re.compile(_STRING_REST)
 _WHOLE_PLAIN = re.compile(_PLAIN)
@@ -163,14 +178,16 @@ class JsonScanner:
     def _run(self, text: bytes, at: int) -> int:
         """Takes as much as can be taken at a stroke: a whole row, or the members or items that are not deep."""
         if self._expected in (_ITEM, _FIRST_ITEM):
-            if len(self._open) == 1:
-                past = _past(_ROW_AND_COMMA, text, at)
+            if len(self._open) > 1:
+                past = _past(_runs().items, text, at)
+            elif text[at] == 0x7B:
+                past = _past(_runs().row_and_comma, text, at)
                 self.rows += past > at
             else:
-                past = _past(_ITEMS, text, at)
+                return at
             following = _ITEM
         elif self._expected in (_KEY, _FIRST_KEY):
-            past = _past(_MEMBERS, text, at)
+            past = _past(_runs().members, text, at)
             following = _KEY
             if past == at:
                 past = _past(_KEY_AND_COLON, text, at)

@@ -32,6 +32,7 @@ FOREIGN = {
     "rich_click": {"cli"},
     "yaml": {"job", "simulator"},
     "orjson": {"content", "api"},
+    "msgspec": {"content"},
 }
 
 

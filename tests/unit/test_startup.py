@@ -6,7 +6,19 @@ import sys
 
 import pytest
 
-HEAVY = {"aiohttp", "structlog", "pydantic", "anyio", "asyncio", "orjson", "yaml", "sqlite3", "aiofiles", "http.client"}
+HEAVY = {
+    "aiohttp",
+    "structlog",
+    "pydantic",
+    "anyio",
+    "asyncio",
+    "orjson",
+    "msgspec",
+    "yaml",
+    "sqlite3",
+    "aiofiles",
+    "http.client",
+}
 
 PROBE = """
 import json, sys

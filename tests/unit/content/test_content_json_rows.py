@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -11,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_bodies import bodies, mutated, nested
 
 from orchestrator.content import json_rows
 from orchestrator.content.json_rows import JsonRows
@@ -22,7 +22,7 @@ MODES = ("normal", "tiny pieces", "scanner only")
 
 @contextmanager
 def mode(name: str) -> Iterator[None]:
-    """Normal pieces are longer than the test data: tiny ones bring orjson into play, `scanner only` never does."""
+    """Normal pieces are longer than the test data: tiny ones bring cutting into play. With `scanner only` nothing is glanced at."""
     if name == "normal":
         yield
         return
@@ -30,7 +30,7 @@ def mode(name: str) -> Iterator[None]:
         if name == "tiny pieces":
             yield
             return
-        with patch.object(JsonRows, "_cut_piece", lambda *_: False):
+        with patch.object(json_rows, "rows_of", lambda _: 0):
             yield
 
 
@@ -75,43 +75,7 @@ def verdict(data: bytes, *sizes: int) -> int | None:
         return None
 
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(min_value=-(10**400), max_value=10**400)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(codec=None))  # lone surrogates too
-    | st.sampled_from(["},{", "]", '"', "\\", "},", '{"id":', "[{", "\u2028", "é", "😀"])
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
-    max_leaves=30,
-)
-rows_strategy = st.lists(
-    st.dictionaries(st.sampled_from(["id", "a", "{", "]"]) | st.text(max_size=5), values, max_size=6)
-)
 fragments = st.lists(st.integers(1, 40), min_size=1, max_size=5)
-
-
-@st.composite
-def bodies(draw):
-    rows = draw(rows_strategy)
-    style = draw(
-        st.sampled_from(
-            [
-                {"indent": 2},
-                {"separators": (",", ":")},
-                {"separators": (" ,\r\n", "\t: ")},
-                {"separators": ("\n,", ":")},
-                {},
-            ]
-        )
-    )
-    text = json.dumps(rows, ensure_ascii=draw(st.booleans()), **style)
-    lead, tail = draw(st.sampled_from(["", " ", "\r\n\t"])), draw(st.sampled_from(["", "\n", " \r\n\t "]))
-    return (lead + text + tail).encode("utf-8", "replace"), len(rows)
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -131,58 +95,6 @@ def test_a_mutated_body_is_judged_as_json_loads_judges_it(name, body, seed, size
     with mode(name):
         assert verdict(data, *sizes) == oracle(data)
         assert verdict(data) == oracle(data)
-
-
-def mutated(data: bytes, seed: random.Random) -> bytes:
-    out = bytearray(data)
-    spice = [
-        b",",
-        b"]",
-        b"[",
-        b"{",
-        b"}",
-        b'"',
-        b"\\",
-        b":",
-        b"\0",
-        b"\xff",
-        b"\xed\xa0\x80",
-        b"\n",
-        b"\x0b",
-        b"0",
-        b"-",
-        b".",
-        b"e1",
-    ]
-    spice += [
-        b"NaN",
-        b"{},",
-        b"},{",
-        b"\\u12",
-        b'"a":1,',
-        b"null",
-        b"tru",
-        b"\xef\xbb\xbf",
-        b"\xe2\x80",
-        b"1",
-        b"<html>",
-        b"/**/",
-        b" ",
-    ]
-    for _ in range(seed.randint(1, 3)):
-        at, to = sorted((seed.randint(0, len(out)), seed.randint(0, len(out))))
-        match seed.randint(0, 4):
-            case 0:
-                out[at:at] = seed.choice(spice)
-            case 1:
-                out[at : at + 1] = seed.choice(spice)
-            case 2:
-                del out[at : at + 1]
-            case 3:
-                out[at:at] = out[at:to]
-            case _:
-                del out[at:to]
-    return bytes(out)
 
 
 SAMPLE = (
@@ -315,11 +227,6 @@ def test_what_is_valid_is_taken(name, data, rows):
             assert count(data, size) == rows
 
 
-def nested(depth: int) -> bytes:
-    inner = depth - 2
-    return b'[{"a":' + b"[" * inner + b"]" * inner + b"}]"
-
-
 @pytest.mark.parametrize("name", MODES)
 def test_the_depth_is_capped_at_one_place_in_every_mode(name):
     with mode(name):
@@ -355,14 +262,14 @@ def realistic(rows: int, **extra: object) -> bytes:
     return json.dumps(made, ensure_ascii=False).encode()
 
 
-def test_whole_rows_are_left_to_orjson():
+def test_whole_rows_are_only_glanced_at():
     data = realistic(5000)
     with patch.object(JsonScanner, "feed", autospec=True, side_effect=JsonScanner.feed) as exact:
         assert count(data, 50_000) == 5000
     assert sum(len(call.args[1]) for call in exact.call_args_list) < len(data) / 5
 
 
-def test_after_an_odd_row_orjson_takes_over_again():
+def test_after_an_odd_row_glances_suffice_again():
     rows = json.loads(realistic(5000))
     rows[100]["subject"] = "\ud83d"
     data = json.dumps(rows).encode()
