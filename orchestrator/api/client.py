@@ -17,6 +17,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from orchestrator.api.lanes import KEPT, Lane, Lanes
 from orchestrator.api.network import (
     BODY_BREAKS,
     BREAKS,
@@ -30,8 +31,8 @@ from orchestrator.api.network import (
     what_broke,
 )
 from orchestrator.api.resolver import DaemonResolver
-from orchestrator.api.wire import CREATE_PATH, create_answer, request_body, status_answer, status_path
-from orchestrator.engine.ports import Broken, Clock, CreateAnswer, Denied, Invalid, StatusAnswer
+from orchestrator.api.wire import CREATE_PATH, create_answer, is_about, request_body, status_answer, status_path
+from orchestrator.engine.ports import Broken, Clock, CreateAnswer, Denied, Invalid, Status, StatusAnswer, Throttled
 from orchestrator.errors import OrchestratorError
 
 LARGEST_ANSWER = 1024 * 1024
@@ -39,6 +40,11 @@ LARGEST_ANSWER = 1024 * 1024
 
 
 _UNSENDABLE = "the user to impersonate holds line breaks or control characters; nothing was sent"
+
+_DOUBTFUL = (
+    "the API's answer names no report, and came on a connection that was used before: it may be meant for another question, "
+    "so this one is asked again on a connection of its own"
+)
 
 
 @dataclass(slots=True)
@@ -73,17 +79,20 @@ class LoopClient:
         self._clock = clock
         self._proxies: Proxies | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._lanes: Lanes | None = None
         self._sent: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
         self._token = self._read_token()
         self._proxies = Proxies(self._network.proxy)
         context = tls_context(self._network.ca_file)
-        # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). Each gets a
-        # connection of its own. On one that the host is just closing, a POST would be a possible duplicate for nothing;
-        # on one where something was sent that nobody asked for, every later answer would be that to an earlier question.
+        # How many requests run at once is the engine's decision: a queue in here would hide it (`limit=0`). A POST gets a
+        # connection of its own: on one that the host is just closing it would be a possible duplicate for nothing.
         self._session = self._open(
             aiohttp.TCPConnector(limit=0, ssl=context, force_close=True, resolver=DaemonResolver())
+        )
+        self._lanes = Lanes(
+            lambda: Lane(limit=0, ssl=context, keepalive_timeout=KEPT, resolver=DaemonResolver()), self._open
         )
         return self
 
@@ -91,7 +100,9 @@ class LoopClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._session is not None, "entered"
+        assert self._lanes is not None, "entered"
         await self._session.close()
+        await self._lanes.close()
 
     @property
     def posts_sent(self) -> int:
@@ -106,7 +117,8 @@ class LoopClient:
         if not _can_be_sent(identity):
             return Invalid(_UNSENDABLE)
         token = self._token  # what an answer may repeat; it may be renewed meanwhile
-        reply = await self._exchange("POST", CREATE_PATH, identity, request_body(request))
+        assert self._session is not None, "entered"
+        reply = await self._exchange(self._session, "POST", CREATE_PATH, identity, request_body(request))
         if not isinstance(reply, _Reply):
             return reply
         answer = create_answer(reply.status, reply.headers, reply.body, now=self._clock.now(), secret=token)
@@ -114,14 +126,29 @@ class LoopClient:
 
     async def get(self, report_id: str, identity: str | None) -> StatusAnswer:
         """GETs a report. See `ExportApi`."""
+        assert self._lanes is not None, "entered"
+        with self._lanes.one() as (lane, session):
+            answer, lane.proven = await self._ask(session, report_id, identity)
+            if lane.reused and not lane.proven and not isinstance(answer, Throttled):
+                self._lanes.beware()
+                if not isinstance(answer, Broken):
+                    return Broken(_DOUBTFUL)
+            return answer
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, report_id: str, identity: str | None
+    ) -> tuple[StatusAnswer, bool]:
+        """The answer, and whether it says itself that it is to this question."""
         token = self._token
-        reply = await self._exchange("GET", status_path(report_id), identity)
+        reply = await self._exchange(session, "GET", status_path(report_id), identity)
         if not isinstance(reply, _Reply):
-            return reply
+            return reply, False
         answer = status_answer(
             reply.status, reply.headers, reply.body, now=self._clock.now(), secret=token, report_id=report_id
         )
-        return _explained(answer, reply) if isinstance(answer, Broken) else answer
+        if isinstance(answer, Broken):
+            return _explained(answer, reply), False
+        return answer, isinstance(answer, Status) and is_about(reply.body, report_id)
 
     async def renew_credentials(self) -> bool:
         """Reads the token again. A source that can't be read now gives no other token."""
@@ -134,10 +161,9 @@ class LoopClient:
         return changed
 
     async def _exchange(
-        self, method: str, path: str, identity: str | None, body: bytes | None = None
+        self, session: aiohttp.ClientSession, method: str, path: str, identity: str | None, body: bytes | None = None
     ) -> _Reply | Broken | Denied:
         assert self._proxies is not None, "entered"
-        assert self._session is not None, "entered"
         # Refused here, for aiohttp would raise, and a line break in a header is a second header.
         if not self._token.isprintable():
             return Denied(401, "the token holds line breaks or control characters; nothing was sent")
@@ -156,7 +182,7 @@ class LoopClient:
         attempt = _Attempt()
         deadline = asyncio.get_running_loop().time() + self._network.timeout
         try:
-            response = await self._session.request(
+            response = await session.request(
                 method,
                 url,
                 data=body,

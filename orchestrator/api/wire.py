@@ -88,14 +88,25 @@ def status_answer(
     if answer is None:
         return Broken("the API answered 200 with no JSON object in it")
     told_of = answer.get("id")
-    # UUIDs are the same in either case, and nobody said that the service keeps theirs.
-    if report_id is not None and isinstance(told_of, str) and told_of.casefold() != report_id.casefold():
+    if report_id is not None and isinstance(told_of, str) and not _same(told_of, report_id):
         return Broken("the API answered about another report than the one asked for")
     text = _status_text(answer.get("status"), secret)
     if not text:
         return Broken("the API answered 200 without a readable status")
     url = answer.get("url")
     return Status(text, SignedUrl(url) if isinstance(url, str) and url.strip() else None)
+
+
+def is_about(body: bytes, report_id: str) -> bool:
+    """Whether an answer names this report: then it is to the question about it, and to no other one."""
+    answer = json_object(body)
+    told_of = answer.get("id") if answer is not None else None
+    return isinstance(told_of, str) and _same(told_of, report_id)
+
+
+def _same(one: str, other: str) -> bool:
+    """UUIDs are the same in either case, and nobody said that the service keeps theirs."""
+    return one.casefold() == other.casefold()
 
 
 def parse_retry_after(value: str, date_header: str | None, now: float) -> float | None:

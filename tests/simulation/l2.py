@@ -113,8 +113,8 @@ class Run:
                     group.create_task(self._story(n, client, transfers))
             await transfers.close()
             await asyncio.sleep(1)
-            sessions = [client._session, files._direct, files._proxied]
-            self.leaks += ["a place in the pool was never given back" for s in sessions if s and s.connector._acquired]
+            sessions = sessions_of(client, files)
+            self.leaks += ["a place in the pool was never given back" for s in sessions if s.connector._acquired]
             if client.posts_sent < self.world.requests["POST"] or client.gets_sent < self.world.requests["GET"]:
                 self.leaks.append("requests went out that were not counted")
         await asyncio.sleep(1)
@@ -185,6 +185,10 @@ class Run:
         )
         self.world.tell(f"call {call.n}: {'cancelled' if call.cancelled else _brief(call.outcome)}")
         return call.outcome
+
+
+def sessions_of(client: LoopClient, files: FileHost) -> list[Any]:
+    return [client._session, *client._lanes._sessions.values(), files._direct, files._proxied]  # type: ignore[union-attr]
 
 
 async def _outcome(call: Awaitable[Any]) -> Any:

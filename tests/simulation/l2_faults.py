@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import zlib
 from dataclasses import dataclass, field
 
-from l2_wire import Act, Data, Drip, End, Wait
+from l2_wire import Act, Connection, Data, Drip, End, Wait
 
 WIRE = (
     "cut head", "cut body", "nothing", "silence", "silence in body", "drip", "garbage", "garbage before", "odd head",
@@ -15,6 +16,8 @@ WIRE = (
     "switching", "huge head", "idle close", "surplus", "request timeout",
 )  # fmt: skip
 """How an answer can be spoilt; each name is the subject of a branch in `spoilt`."""
+POISON = frozenset({"surplus", "request timeout", "short length", "early end", "idle close"})
+"""Those after which the connection holds, or may hold, what the next question did not ask for."""
 CONNECT = ("refused", "black hole", "tls", "dns")
 SPAN = 600.0
 """Seconds in which everything that drips has dripped."""
@@ -41,10 +44,28 @@ class Reply:
     encoded: bool = False
     wait: float | None = None
     """What its Retry-After asks for, in truth."""
+    kept: bool = False
+    """It is sent on a connection on which another question was answered before."""
 
     @property
     def whole(self) -> bool:
         return self.head_whole and self.body_whole
+
+    def goes_out_on(self, connection: Connection, report: str | None) -> None:
+        """What the connection's past makes of it, and it of the connection's future; `report` is what a GET asked for."""
+        self.kept = connection.requests > 1
+        if connection.poisoned:
+            self.head_whole = self.body_whole = False
+        connection.poisoned |= self.fault in POISON
+        connection.proven = self.status == 200 and report is not None and self.names(report)
+
+    def names(self, report: str) -> bool:
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return False
+        told = found.get("id") if isinstance(found, dict) else None
+        return isinstance(told, str) and told.lower() == report.lower()
 
 
 def head(status: int | str, headers: list[tuple[str, str]], *, version: str = "1.1", end: str = "\r\n") -> bytes:
@@ -191,11 +212,11 @@ def spoilt(reply: Reply, fault: str, chance: random.Random, *, surplus: bytes = 
             return [Data(plain), Wait(chance.choice((0.0, 0.5, 2.0, 5.0))), end]
         case "surplus":
             reply.head_whole = reply.body_whole = True
-            return [Data(plain), Wait(chance.choice((0.001, 0.01, 1.0))), Data(surplus)]
+            return [Data(plain), Wait(chance.choice((0.001, 0.01, 1.0))), Data(surplus, unasked=True)]
         case "request timeout":
             reply.head_whole = reply.body_whole = True
             late = head(408, [("Content-Length", "0"), ("Connection", "close")])
-            return [Data(plain), Wait(chance.choice((0.5, 2.0, 5.0))), Data(late), end]
+            return [Data(plain), Wait(chance.choice((0.5, 2.0, 5.0))), Data(late, unasked=True), end]
     return [Data(plain[: at_head - 1]), end]  # a body that is to be spoilt, of an answer that has none
 
 

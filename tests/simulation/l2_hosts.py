@@ -182,15 +182,7 @@ class Host:
             acts = written(reply, self.world.chance, may_gzip=may_gzip)
         else:
             acts = spoilt(reply, fault, self.world.chance, surplus=surplus)
-        if request.connection.poisoned:
-            reply.head_whole = reply.body_whole = False
-        request.connection.poisoned |= fault in (
-            "surplus",
-            "request timeout",
-            "short length",
-            "early end",
-            "idle close",
-        )
+        reply.goes_out_on(request.connection, call.report if call.kind == "get" else None)
         return self.world.sign_on(request, call, reply, acts)
 
 

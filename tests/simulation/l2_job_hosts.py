@@ -39,6 +39,7 @@ class JobHost:
         return world.blows("refused", "black hole", share=0.3) or world.blows("tls", share=RARE)
 
     def _play(self, request: Request, exchange: Exchange, reply: Reply, acts: list[Act]) -> list[Act]:
+        reply.goes_out_on(request.connection, exchange.report if exchange.kind == "get" else None)
         exchange.replies.append(reply)
         told = ", ".join(str(part) for part in (reply.status or "nothing", reply.kind, reply.fault) if part)
         self.world.note(f"wire: the {self.name} host hears {request.method} and answers {told}")
@@ -147,7 +148,7 @@ class FileHosts(JobHost):
 
 
 def began(connection: Connection) -> None:
-    """The first byte of a request is sent: it counts, whatever becomes of it."""
+    """The first byte of a question is sent: it counts, whatever becomes of it."""
     exchange: Exchange = connection.asked_by
     if exchange.call is not None:
         exchange.call.sent += 1

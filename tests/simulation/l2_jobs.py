@@ -24,7 +24,7 @@ import faults
 import l2_oracle
 import story
 from coverage_table import Coverage
-from l2 import API, BLACK_HOLE, CDN, FILES, seeds_asked_for
+from l2 import API, BLACK_HOLE, CDN, FILES, seeds_asked_for, sessions_of
 from l2_job_calls import Exchange, JobApi, JobFiles
 from l2_job_hosts import KINDS, ApiHost, FileHosts, began
 from l2_wire import Connection, Net, WireLoop, played_on
@@ -56,7 +56,7 @@ class JobWorld(World):
         self.hosts = {API: ApiHost(self, "api"), FILES: files, CDN: files}
         self.file_addresses = [BLACK_HOLE, FILES] if chance.random() < 0.2 else [FILES]
         self.net = self._new_net()
-        self.sessions: list[Any] = []
+        self.opened: list[tuple[LoopClient, FileHost]] = []
         """Of the process that lives."""
         self.exchanges: list[Exchange] = []
         self.leaks: list[str] = []
@@ -96,10 +96,11 @@ class JobWorld(World):
 
     def _bury(self) -> None:
         """What lived by the wire ends with its process. A session of the dead was never closed: it must not complain about that."""
-        for session in self.sessions:
-            if not session.closed:
-                session.detach()
-        self.sessions.clear()
+        for opened in self.opened:
+            for session in sessions_of(*opened):
+                if not session.closed:
+                    session.detach()
+        self.opened.clear()
         self.net = self._new_net()
 
     def new_loop(self, seed: str) -> WireLoop:
@@ -113,9 +114,10 @@ class JobWorld(World):
             LoopClient(BASE_URL, token=self._token, network=network, clock=clock) as client,
             FileHost(BASE_URL, network=network, clock=clock) as files,
         ):
-            self.sessions += [client._session, files._direct, files._proxied]
+            self.opened.append((client, files))
             yield JobApi(self, client), JobFiles(self, files)
-            self.leaks += ["a place in the pool was never given back" for s in self.sessions if s.connector._acquired]
+            sessions = sessions_of(client, files)
+            self.leaks += ["a place in the pool was never given back" for s in sessions if s.connector._acquired]
         open_ = [one for one in self.net.connections if one.transport and not one.transport.gone]
         self.leaks += [f"a connection was left open by {one.asked_by.kind}" for one in open_]
         self.complaints += self.loop.complaints

@@ -120,6 +120,8 @@ def _get(call: Call, answer: Any) -> Iterator[str]:
     if (reply := _believable(call)) is not None:
         readable = reply.status == 200 and _same(reply, call) and isinstance(_field(reply, "status"), str)
         expected = "NotFound" if reply.status in (404, 410) else _meant(reply, readable=readable)
+        if reply.kept and expected != "Throttled" and not reply.names(call.report):
+            expected = "Broken"  # it could be meant for the question that was asked on that connection before
         yield from _differs(reply, answer, expected, success="Status")
 
 

@@ -29,7 +29,7 @@ import orchestrator.api.files
 
 LARGEST_HEAD = 64 * 1024
 ASKING: ContextVar[Any] = ContextVar("ASKING", default=None)
-"""Whoever sets it finds it at each connection that is opened on its behalf, as `Connection.asked_by`."""
+"""Whoever sets it finds it at each connection on which its question is sent, as `Connection.asked_by`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Data:
     """Bytes for the client, cut into fragments on their way."""
 
     data: bytes
+    unasked: bool = False
+    """Nobody has asked for them: an answer is behind them already."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,16 @@ class Connection:
         self.loop = loop
         self.asked_by = ASKING.get()
         self.transport: Transport | None = None
-        self.began = False
-        """A byte was sent on it."""
+        self.questions = 0
+        """So many were begun on it."""
         self.requests = 0
+        """So many were heard whole."""
         self.poisoned = False
-        """Something that no request had asked for was sent on it."""
+        """Something that no request had asked for was sent on it, or will be."""
+        self.spoke_unasked = False
+        """It has arrived whole: of half of it nobody can know, but the other half is no answer to anything."""
+        self.proven = True
+        """The last answer on it named what was asked for: it may be used again."""
         self._chance = chance
         self._arriving: deque[bytes] = deque()
         self._sent_at = 0
@@ -104,17 +111,24 @@ class Connection:
         self._pieces: Iterator[tuple[float, bytes]] = iter(())
         self._pumping = False
         self._answered = False
+        self._unasked = -1
+        """Bytes that nobody asked for, still to come; below 0 when there are none."""
         self._cut_small = chance.random() < loop.net.dusty
         self._lag = chance.choice((0.0, 0.0, 0.001, 0.02))
 
     # ---------------------------------------------------------------------------------------- from the client
 
     def sent(self, data: bytes) -> None:
-        if not self.began:
-            self.began = True
-            self.loop.net.passing("sent", self)
-        if not self._arriving and not self._buffer:
+        if self.questions == self.requests:
+            if not self.proven:
+                self.loop.complaints.append("a question is sent on a connection whose last answer proves nothing")
+            if self.spoke_unasked:
+                self.loop.complaints.append("a question is sent on a connection on which something came unasked")
+            self.questions += 1
+            self.asked_by = ASKING.get()
+            self._answered = False
             self._sent_at = self.loop.net.tick()
+            self.loop.net.passing("sent", self)
         cut = self._chance.randrange(len(data) + 1) if self._chance.random() < 0.3 else len(data)
         for piece in (data[:cut], data[cut:]):
             if piece:
@@ -167,6 +181,8 @@ class Connection:
             return
         delay, piece = next(self._pieces, (0.0, b""))
         if piece:
+            self._unasked -= len(piece)
+            self.spoke_unasked |= self._unasked == 0
             if not self._answered:
                 self._answered = True
                 self.loop.net.passing("answered", self)
@@ -175,8 +191,8 @@ class Connection:
             return
         else:
             match self._acts.popleft():
-                case Data(data):
-                    self._pieces = self._fragments(data)
+                case Data(data, unasked):
+                    self._pieces, self._unasked = self._fragments(data), len(data) if unasked else -1
                 case Drip(data, every):
                     self._pieces = ((every, data[n : n + 1]) for n in range(len(data)))
                 case Wait(seconds):

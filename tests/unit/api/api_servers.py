@@ -29,6 +29,8 @@ class RawServer:
         self.host = host
         self.heads = []
         self.bodies = []
+        self.came_on = []
+        """Of each request, the number of its connection."""
         self.connections = 0
         self._writers = set()
         self._tasks = set()
@@ -55,12 +57,14 @@ class RawServer:
 
     async def _serve(self, reader, writer):
         self.connections += 1
+        number = self.connections
         self._writers.add(writer)
         self._tasks.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.heads.append(head)
+                self.came_on.append(number)
                 length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
                 self.bodies.append(await reader.readexactly(length))
                 script = self.scripts[min(len(self.heads), len(self.scripts)) - 1]
