@@ -12,7 +12,7 @@ import fcntl
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.storage.names import segments, temp_name
@@ -20,6 +20,9 @@ from orchestrator.storage.refusals import Place, exists, in_the_way, missing, re
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+GATHERED = 256 * 1024
+"""Bytes of small pieces that go to the disk in one call."""
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """A reader finds no file there: nothing, something that is no folder on the way, or a link, which is not followed."""
@@ -122,8 +125,8 @@ def open_to_read(root: Held, path: str) -> int | None:
         return None
 
 
-def replace(tmp: Held, temp: str, root: Held, name: str, data: bytes) -> None:
-    """Writes `data` to `name` in `root`, whole or not at all, by way of `temp` in `tmp`."""
+def replace(tmp: Held, temp: str, root: Held, name: str, data: Iterable[bytes]) -> None:
+    """Writes `data`, piece by piece, to `name` in `root`, whole or not at all, by way of `temp` in `tmp`."""
     with refusing(name, root.place):
         found = _look(root.fd, name)
         if found is not None:
@@ -131,8 +134,8 @@ def replace(tmp: Held, temp: str, root: Held, name: str, data: bytes) -> None:
         with refusing(temp, tmp.place):
             fd = os.open(temp, NEW_FILE, 0o666, dir_fd=tmp.fd)
         try:
-            with refusing(temp, tmp.place), os.fdopen(fd, "wb") as file:
-                file.write(data)
+            with refusing(temp, tmp.place), os.fdopen(fd, "wb", GATHERED) as file:
+                file.writelines(data)
                 file.flush()
                 sync_file(fd)
             os.rename(temp, name, src_dir_fd=tmp.fd, dst_dir_fd=root.fd)

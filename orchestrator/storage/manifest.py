@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,11 @@ FORMAT = "orchestrator.manifest/"
 VERSION = 1
 LATEST = 1e11
 """Seconds since the epoch, and so the last moment that is taken for one."""
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+_UTF_8 = ("utf-8", "backslashreplace")
+"""Lone surrogates (a label from a file's odd name) have no UTF-8 form, but an escape in JSON."""
 
 
 def _moment(value: Any) -> bool:
@@ -52,11 +57,14 @@ def _is_right(export: Mapping[str, Any], name: str) -> bool:
         return False
 
 
-def encode(manifest: Manifest) -> bytes:
-    lines = ",\n".join(json.dumps(export, ensure_ascii=False) for export in manifest.exports)
-    head = f'{{"schema": "{FORMAT}{VERSION}",\n"job": {json.dumps(manifest.job, ensure_ascii=False)},\n"exports": ['
-    # Lone surrogates (a label from a file's odd name) have no UTF-8 form, but an escape in JSON.
-    return f"{head}\n{lines}\n]}}\n".encode("utf-8", "backslashreplace")
+def encode(manifest: Manifest) -> Iterator[bytes]:
+    """The file, line by line: as a whole it would be held several times over."""
+    yield f'{{"schema": "{FORMAT}{VERSION}",\n"job": {_as_json(manifest.job)},\n"exports": [\n'.encode(*_UTF_8)
+    before = ""
+    for export in manifest.exports:
+        yield f"{before}{_as_json(export)}".encode(*_UTF_8)
+        before = ",\n"
+    yield b"\n]}\n"
 
 
 def decode(data: bytes) -> Manifest:

@@ -124,7 +124,7 @@ class MemoryStorage:
 
     async def write_manifest(self, manifest: Manifest) -> None:
         await asyncio.sleep(0)
-        self.put(NAME, encode(manifest))
+        self.put(NAME, b"".join(encode(manifest)))
 
     def _make_folders(self, path: str) -> None:
         """Here too, a file can't be where a folder is, nor below another file."""

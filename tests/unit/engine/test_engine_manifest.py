@@ -43,3 +43,16 @@ def test_only_what_is_stored_is_in_the_manifest():
 def test_while_a_newer_one_is_under_way_the_stored_one_stays():
     told = entry(stored(EXPORT, state=State.GENERATING))
     assert told["stored_at"] == rfc3339(START)
+
+
+def test_entries_are_made_one_at_a_time_and_only_when_they_are_read(monkeypatch):
+    made = []
+    monkeypatch.setattr("orchestrator.engine.manifest.entry", lambda record: made.append(record.key) or {})
+    exports = [make_export(n) for n in range(4)]
+    told = build("job", [stored(export) for export in exports]).exports
+    assert (len(told), made) == (4, [])
+    entries = iter(told)
+    next(entries)
+    next(entries)
+    assert made == [export.key for export in exports[:2]]
+    assert (list(told[1:3]), made[2:]) == ([{}, {}], [export.key for export in exports[1:3]])

@@ -27,7 +27,9 @@ ENTRY = {
 
 
 def test_one_export_a_line():
-    text = encode(Manifest("job", ({"key": "k1-a", "coordinates": {"team": "šport"}}, {"key": "k1-b"}))).decode()
+    text = b"".join(
+        encode(Manifest("job", ({"key": "k1-a", "coordinates": {"team": "šport"}}, {"key": "k1-b"})))
+    ).decode()
     assert text.splitlines() == [
         '{"schema": "orchestrator.manifest/1",',
         '"job": "job",',
@@ -40,7 +42,11 @@ def test_one_export_a_line():
 
 
 def test_an_empty_one():
-    assert json.loads(encode(Manifest("job"))) == {"schema": "orchestrator.manifest/1", "job": "job", "exports": []}
+    assert json.loads(b"".join(encode(Manifest("job")))) == {
+        "schema": "orchestrator.manifest/1",
+        "job": "job",
+        "exports": [],
+    }
 
 
 def test_fields_of_later_days_are_left_alone():
@@ -140,3 +146,17 @@ async def test_files_that_others_put_and_remove():
     assert await storage.size("a/f") == 6
     storage.remove("a/f")
     assert await storage.size("a/f") is None
+
+
+def test_the_file_is_never_in_memory_as_a_whole():
+    asked = []
+
+    class Entries(list):
+        def __iter__(self):
+            for n in range(3):
+                asked.append(n)
+                yield {"key": f"k1-{n}"}
+
+    pieces = encode(Manifest("job", Entries()))
+    next(pieces)
+    assert (next(pieces), asked) == (b'{"key": "k1-0"}', [0])
