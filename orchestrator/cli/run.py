@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import rich_click as click
@@ -57,11 +58,16 @@ def run(
         if not as_json or status == exits.WRONG:
             raise
         say.errors(error)
-        say.document(_report_of(error, status))
+        _print(_report_of(error, status))
         return status
     if as_json:
-        say.document(report)
+        _print(report)
     return exits.of_report(report, interrupted=SIGNALS.interrupted)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    head = {name: value for name, value in report.items() if name != "exports"}
+    say.long_document(head, "exports", report["exports"])
 
 
 def _report_of(error: OrchestratorError, status: int) -> dict[str, Any]:

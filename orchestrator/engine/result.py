@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from orchestrator.engine.manifest import rfc3339
 from orchestrator.engine.plan import Action, Item
@@ -42,14 +42,14 @@ def build(
     records: Mapping[str, Record],
     figures: Figures,
 ) -> dict[str, Any]:
-    """The report as it is printed by `run --json` and kept with the job.
+    """The report as it is printed by `run --json` and kept with the job. Its `exports` are made as they are read: `records`
+    must stay as they are.
 
     `outcome` judges by the counts; `job` and `run_id` are None for a run that ended before it began; `reason` tells in words why a run parked; `error` is what ended it early.
     """
-    exports = list(_exports(items, records, figures))
-    states = [export["state"] for export in exports]
-    counts = {state: states.count(state) for state in ("stored", "skipped", "failed", "pending")}
-    stored = [export for export in exports if export["state"] == "stored"]
+    exports = _Exports(items, records, figures)
+    counts = {state: exports.states.count(state) for state in ("stored", "skipped", "failed", "pending")}
+    stored = [file for key in exports.keys_of("stored") for file in records[key].stored or ()]
     return {
         "schema": SCHEMA,
         "job": job,
@@ -68,19 +68,39 @@ def build(
             # Not the run's own figure: whichever run left one, somebody has to look after it.
             "possible_duplicates": sum(part.doubtful for record in records.values() for part in record.parts),
         },
-        "bytes": sum(export["bytes"] for export in stored),
-        "rows": sum(export["rows"] or 0 for export in stored),
+        "bytes": sum(file.bytes for file in stored),
+        "rows": sum(file.rows or 0 for file in stored),
         "exports": exports,
     }
 
 
-def _exports(items: Iterable[Item], records: Mapping[str, Record], figures: Figures) -> Iterable[dict[str, Any]]:
-    for item in items:
-        record = records.get(item.key)
-        state = _state(item, record, figures)
-        if item.export is None and state != "stored":
-            continue  # what the job no longer names is told by the plan; a run speaks of it only if it collected it
-        yield _export(item, record, state, figures)
+class _Exports(Sequence[Mapping[str, Any]]):
+    """What became of each export, made when it is asked for: of ten thousand, all at once would be most of a run's memory."""
+
+    def __init__(self, items: Iterable[Item], records: Mapping[str, Record], figures: Figures) -> None:
+        self._records = records
+        self._figures = figures
+        told = [(item, _state(item, records.get(item.key), figures)) for item in items]
+        # What the job no longer names is told by the plan; a run speaks of it only if it collected it.
+        told = [(item, state) for item, state in told if item.export is not None or state == "stored"]
+        self._items = [item for item, _ in told]
+        self.states = [state for _, state in told]
+
+    def keys_of(self, state: str) -> Iterator[str]:
+        return (item.key for item, its in zip(self._items, self.states, strict=True) if its == state)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        item = self._items[index]
+        return _export(item, self._records.get(item.key), self.states[index], self._figures)
 
 
 def _state(item: Item, record: Record | None, figures: Figures) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,18 @@ def record_text(record: Record) -> str:
 
 def record_from_text(text: str) -> Record:
     return record_from_json(json.loads(text))
+
+
+def report_texts(report: Mapping[str, Any]) -> tuple[str, str]:
+    """A run's report without its exports, and with them. Their list may make them one by one, so none is held."""
+    head = to_text({name: value for name, value in report.items() if name != "exports"})
+    whole = io.StringIO()
+    whole.write(f'{head[:-1]},"exports":[')
+    for n, export in enumerate(report.get("exports", ())):
+        whole.write("," if n else "")
+        whole.write(to_text(export))
+    whole.write("]}")
+    return head, whole.getvalue()
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -42,7 +42,7 @@ _STYLES = {"succeeded": "bold green", "failed": "bold red"}
 
 def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str | None = None) -> None:
     """Prints the summary of a run report. `manifest` is where the manifest lies, as the user would type it."""
-    exports = [_told(export) for export in report["exports"]]
+    exports = [_brief(export) for export in report["exports"]]
     counts = Counter(export["state"] for export in exports)
     outcome = report["outcome"]
     _say(console, f"{printable(report['job'])}: {_verdict(outcome, counts)}", style=_STYLES.get(outcome, "bold"))
@@ -59,7 +59,7 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         console.print()
         for n, line in enumerate(table):
             console.print(Text(f"  {line}", "" if n else "bold"), no_wrap=True)
-    _figures(console, report)
+    _figures(console, report, [export for export in exports if export["state"] == "stored"])
     if manifest and any(export["state"] in ("stored", "renamed", "skipped") for export in exports):
         # Only the terminal may wrap this line: it is there to be copied.
         console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
@@ -76,10 +76,16 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         _say(console, f"Next: {_REFUSED if refused else _NEXT[outcome]}", style="bold")
 
 
-def _told(export: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The report counts a renamed file among those that need nothing from the service; a person sees that it has moved."""
+def _brief(export: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As much of an export as a summary looks at.
+
+    The report counts a renamed file among those that need nothing from the service; a person sees that it has moved.
+    """
+    if export["state"] == "failed":
+        return export
     renamed = export["action"] == "move" and export["state"] == "skipped"
-    return {**export, "state": "renamed"} if renamed else export
+    state = "renamed" if renamed else export["state"]
+    return {"state": state, **{name: export[name] for name in ("coordinates", "bytes", "rows")}}
 
 
 def _verdict(outcome: str, counts: Mapping[str, int]) -> str:
@@ -190,17 +196,16 @@ def _columns(rows: list[list[str]]) -> list[str]:
     return lines
 
 
-def _figures(console: Console, report: Mapping[str, Any]) -> None:
-    for n, line in enumerate(_figure_lines(report)):
+def _figures(console: Console, report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]) -> None:
+    for n, line in enumerate(_figure_lines(report, stored)):
         if not n:
             console.print()
         _say(console, line, indent=2)
 
 
-def _figure_lines(report: Mapping[str, Any]) -> Iterable[str]:
+def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     api, counts = report["api"], report["counts"]
     took = datetime.fromisoformat(report["finished_at"]) - datetime.fromisoformat(report["started_at"])
-    stored = [export for export in report["exports"] if export["state"] == "stored"]
     if counts["stored"]:
         rows = _rows(stored)
         amount = size(report["bytes"]) if rows == "-" else f"{size(report['bytes'])} and {count(report['rows'], 'row')}"

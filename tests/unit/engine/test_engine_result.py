@@ -74,6 +74,7 @@ def test_an_export_that_was_stored():
     assert (told["bytes"], told["rows"]) == (export["bytes"], export["rows"]) == (100, 3)
     assert (export["sha256"], export["attempts"], export["polls"], export["error"]) == ("ab", 2, 5, None)
     assert export["timings"]["submitted_at"] == "2027-01-15T08:00:00.000Z"
+    told["exports"] = list(told["exports"])
     assert json.loads(json.dumps(told)) == told
 
 
@@ -84,7 +85,7 @@ def test_an_export_that_failed():
 
 def test_what_the_job_no_longer_names_is_told_only_if_it_was_collected():
     left = item(Action.LEFT_OVER, export=None)
-    assert report_of([left], [record(State.GENERATING)])["exports"] == []
+    assert report_of([left], [record(State.GENERATING)])["counts"]["planned"] == 0
     assert report_of([left], [STORED], stored={EXPORT.key})["counts"]["stored"] == 1
 
 
@@ -97,3 +98,14 @@ def test_possible_duplicates_are_those_of_the_whole_journal():
 def test_what_ended_the_run_early():
     told = report_of([], error=StorageError("full", hint="make room", code="storage.full"))
     assert told["error"] == {"code": "storage.full", "message": "full", "hint": "make room"}
+
+
+def test_exports_are_made_one_at_a_time_and_only_when_they_are_read(monkeypatch):
+    made = []
+    monkeypatch.setattr("orchestrator.engine.result._export", lambda told, *_: made.append(told.path) or {})
+    told = report_of([item(Action.RUN, path=f"{n}.json") for n in range(4)])
+    assert (told["counts"]["planned"], len(told["exports"]), made) == (4, 4, [])
+    exports = iter(told["exports"])
+    next(exports)
+    assert made == ["0.json"]
+    assert (told["exports"][1:3], made[1:]) == ([{}, {}], ["1.json", "2.json"])
