@@ -22,6 +22,7 @@ from orchestrator.journal.opening import Opened, close_journal, open_journal
 from orchestrator.journal.records import event_row, fold, record_text
 from orchestrator.journal.refusals import full, says_full, write_refusal
 from orchestrator.journal.reserve import Reserve
+from orchestrator.journal.shelf import Shelf, lost
 from orchestrator.journal.versions import Migration
 from orchestrator.version import __version__
 
@@ -42,8 +43,7 @@ class Database:
         self._path = opened.path
         self._reserve = reserve
         self._full = False
-        self._records: dict[str, Record] = dict(opened.snapshot.records)
-        self._versions: dict[str, int] = dict(self._connection.execute("SELECT key, version FROM exports"))
+        self._shelf = Shelf(opened.connection, opened.snapshot.records)
         self.account = opened.account
         self._file = os.stat(self._path)  # noqa: PTH116  beside `samestat`, which has no Path form
         self._owner = secrets.token_hex(16)
@@ -71,7 +71,7 @@ class Database:
     def _attempt(self, writes: Sequence[Write]) -> list[Exception | None]:
         answers: list[Exception | None] = []
         changed: dict[str, Record] = {}
-        known = ChainMap(changed, self._records)
+        known = ChainMap[str, Record](changed, self._shelf)  # type: ignore[arg-type]  # it writes to the first of them alone
         rows: list[tuple[str, int, str, float, str]] = []
         statements: list[tuple[str, tuple[Any, ...]]] = []
         for write in writes:
@@ -80,6 +80,8 @@ class Database:
                     raise full(self._path)
                 fresh = [event_row(event) for event in write.events]
                 changed.update(fold(write.events, known))
+            except sqlite3.Error:
+                raise
             except Exception as error:  # noqa: BLE001  whatever is wrong with one caller's events is that caller's
                 answers.append(error)
             else:
@@ -95,15 +97,13 @@ class Database:
                 )
                 for sql, values in statements:
                     self._connection.execute(sql, values)
-            self._records.update(changed)
-            self._versions.update((key, self._versions.get(key, 0) + 1) for key in changed)
+            self._shelf.written(changed)
         return answers
 
     def _project(self, changed: Mapping[str, Record]) -> None:
-        new = [(key, r.state, record_text(r)) for key, r in changed.items() if key not in self._versions]
-        old = [
-            (r.state, record_text(r), key, self._versions[key]) for key, r in changed.items() if key in self._versions
-        ]
+        versions = self._shelf.versions
+        new = [(key, r.state, record_text(r)) for key, r in changed.items() if key not in versions]
+        old = [(r.state, record_text(r), key, versions[key]) for key, r in changed.items() if key in versions]
         made = self._connection.executemany(
             "INSERT INTO exports (key, state, version, record) VALUES (?, ?, 1, ?) ON CONFLICT DO NOTHING", new
         ).rowcount
@@ -111,18 +111,18 @@ class Database:
             "UPDATE exports SET state = ?, version = version + 1, record = ? WHERE key = ? AND version = ?", old
         ).rowcount
         if max(made, 0) + max(updated, 0) != len(changed):  # SQLite says -1 of an empty list
-            raise _lost("its records were changed by another run")
+            raise lost("its records were changed by another run")
 
     def _check_lease(self) -> None:
         lease = self._connection.execute("SELECT value FROM meta WHERE name = 'lease'").fetchone()
         if lease is None or lease[0] != self._owner:
-            raise _lost("another run has taken it over")
+            raise lost("another run has taken it over")
         try:
             current = os.stat(self._path)  # noqa: PTH116  beside `samestat`, which has no Path form
         except OSError:
-            raise _lost("its file was removed") from None
+            raise lost("its file was removed") from None
         if not os.path.samestat(current, self._file):
-            raise _lost("its file was replaced by another")
+            raise lost("its file was replaced by another")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -150,10 +150,3 @@ def open_database(
         if isinstance(error, sqlite3.Error):
             raise write_refusal(error, opened.path) from None
         raise
-
-
-def _lost(why: str) -> LeaseLostError:
-    return LeaseLostError(
-        f"the journal is not this run's any more: {why}",
-        hint="What was journalled is safe. See that one run at a time works on this job, and run again.",
-    )
