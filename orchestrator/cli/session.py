@@ -93,7 +93,8 @@ class Session:
                         items = await wiring.make_plan(task, memory, storage, self._clock.now())
                     if stopped.cancelled_caught:
                         return await self._not_begun(snapshot, storage)
-                    del snapshot  # what it held of ten thousand exports lives on in the memory alone
+                    records, stale = memory.records, memory.manifest_is_stale(task.name)
+                    del snapshot, memory  # of ten thousand exports, the manifest's entries alone are as much as all the rest
                     runner = Runner(
                         api=api,
                         files=files,
@@ -106,7 +107,7 @@ class Session:
                         policy=task.policy(fail_fast=fail_fast),
                         random=random.SystemRandom(),
                     )
-                    report = await self._carry_out(runner, items, memory, ends)
+                    report = await self._carry_out(runner, items, records, ends, manifest_stale=stale)
             finally:
                 with anyio.CancelScope(shield=True):
                     await journal.close()
@@ -150,7 +151,13 @@ class Session:
         return report
 
     async def _carry_out(
-        self, runner: Runner, items: Sequence[Item], memory: wiring.Memory, ends: Mapping[str, float]
+        self,
+        runner: Runner,
+        items: Sequence[Item],
+        records: Mapping[str, Record],
+        ends: Mapping[str, float],
+        *,
+        manifest_stale: bool,
     ) -> dict[str, Any]:
         """The run itself, with its progress, while signals are heard."""
         with self._heard_by(runner):
@@ -161,8 +168,8 @@ class Session:
                     job=self._task.name,
                     run_id=_run_id(self._clock.now()),
                     items=items,
-                    records=memory.records,
-                    manifest_stale=memory.manifest_is_stale(self._task.name),
+                    records=records,
+                    manifest_stale=manifest_stale,
                     **ends,
                 )
                 tasks.cancel_scope.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from orchestrator.cli import say
@@ -43,6 +43,8 @@ class Memory:
     manifest: Manifest | None
     changed: frozenset[str] = frozenset()
     """Paths whose file was read and is nobody's."""
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
+    """The sizes of the files that were looked at; None for no file."""
 
     def manifest_is_stale(self, job: str) -> bool:
         """The manifest does not tell what is stored: a run was killed before it was written, or it is gone."""
@@ -62,7 +64,7 @@ async def remember(task: Task, snapshot: Snapshot, storage: Storage, now: float,
     settled = await settle(records, manifest, storage, now, _tell_of_reading)
     for event in settled.events:
         records[event.key] = apply(records.get(event.key), event)
-    return Memory(records, settled.events, manifest, settled.changed)
+    return Memory(records, settled.events, manifest, settled.changed, settled.sizes)
 
 
 def _tell_of_reading(files: int, size: int) -> None:
@@ -96,7 +98,7 @@ async def nothing_is_left(task: Task, memory: Memory, storage: Storage) -> str |
     paths = [file.path for record in memory.records.values() for file in record.stored or ()]
     if memory.manifest is not None or not paths or task.options.keep_missing:
         return None
-    if any(size is not None for size in await storage.sizes(paths)):
+    if any(size is not None for size in (await _sizes(storage, paths, memory)).values()):
         return None
     return (
         f"neither manifest.json nor any of {len(paths):,} stored files is left in {task.root}: a run exports anew what is "
@@ -107,7 +109,7 @@ async def nothing_is_left(task: Task, memory: Memory, storage: Storage) -> str |
 async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) -> list[plan.Item]:
     """The plan of a task. Raises JobError if nothing is selected."""
     records = memory.records
-    sizes = await _sizes(storage, plan.paths_to_look_at(records))
+    sizes = await _sizes(storage, plan.paths_to_look_at(records), memory)
     items = plan.make(
         task.exports, records, sizes, now=now, options=task.options, named=task.named, changed=memory.changed
     )
@@ -132,5 +134,7 @@ async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, 
         return memory, await make_plan(task, memory, storage, now)
 
 
-async def _sizes(storage: Storage, paths: Sequence[str]) -> dict[str, int | None]:
-    return dict(zip(paths, await storage.sizes(paths), strict=True))
+async def _sizes(storage: Storage, paths: Sequence[str], memory: Memory) -> Mapping[str, int | None]:
+    """The sizes at least of what lies at `paths`. Each file is looked at once at a start: there may be ten thousand."""
+    unknown = [path for path in paths ]
+    return {**memory.sizes, **dict(zip(unknown, await storage.sizes(unknown), strict=True))}

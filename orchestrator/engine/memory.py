@@ -63,6 +63,8 @@ class Settlement:
     """What the journal must learn so that each path has one owner."""
     changed: frozenset[str]
     """Paths that were read and hold the bytes of nobody: somebody has changed the file, if not its size."""
+    sizes: Mapping[str, int | None]
+    """What lies at each path that anybody knew: its size, None for no file."""
 
 
 async def settle(
@@ -78,19 +80,25 @@ async def settle(
     to be read, and how many bytes they have.
     """
     entries = manifest.exports if manifest is not None else ()
-    paths = list(dict.fromkeys(claim.path for claim in (*_remembered(records), *_told(entries))))
+    claims = [*_remembered(records), *_told(entries)]
+    paths = list(dict.fromkeys(claim.path for claim in claims))
     sizes = dict(zip(paths, await storage.sizes(paths), strict=True))
-    doubtful = disputed(records, entries, sizes)
+    doubtful = disputed(records, entries, claims, sizes)
+    del claims  # two an export
     reading(len(doubtful), sum(sizes[path] or 0 for path in doubtful))
     hashes = {path: await storage.inspect(path, _sha256) for path in doubtful}
     return _Settler(records, sizes, hashes, now).settle(entries)
 
 
 def disputed(
-    records: Mapping[str, Record], entries: Sequence[Mapping[str, Any]], sizes: Mapping[str, int | None]
+    records: Mapping[str, Record],
+    entries: Sequence[Mapping[str, Any]],
+    claims: Sequence[Claim],
+    sizes: Mapping[str, int | None],
 ) -> list[str]:
-    """The paths at which a name and a size prove nothing. `sizes` has the size of what lies at each path that is claimed."""
-    claims = [*_remembered(records), *_told(entries)]
+    """The paths at which a name and a size prove nothing. `claims` are all that `records` and `entries` make, `sizes` has the
+    size of what lies at each path that is claimed.
+    """
     plausible: dict[str, dict[str, Claim]] = {}
     """Path → hash → a claim that the size does not refute."""
     homes: dict[tuple[str, str], set[str]] = {}
@@ -173,7 +181,7 @@ class _Settler:
         for entry in entries:
             self._adopt(entry)
         changed = frozenset(self._evict())
-        return Settlement(tuple(self._events), changed)
+        return Settlement(tuple(self._events), changed, self._sizes)
 
     def _emit(self, event: Event) -> None:
         self._records[event.key] = apply(self._records.get(event.key), event)
