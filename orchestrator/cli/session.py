@@ -94,7 +94,8 @@ class Session:
                     if stopped.cancelled_caught:
                         return await self._not_begun(snapshot, storage)
                     records, stale = memory.records, memory.manifest_is_stale(task.name)
-                    del snapshot, memory  # of ten thousand exports, the manifest's entries alone are as much as all the rest
+                    # Of ten thousand exports, the manifest's entries alone are as much as all the rest.
+                    del snapshot, memory
                     runner = Runner(
                         api=api,
                         files=files,

@@ -136,5 +136,5 @@ async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, 
 
 async def _sizes(storage: Storage, paths: Sequence[str], memory: Memory) -> Mapping[str, int | None]:
     """The sizes at least of what lies at `paths`. Each file is looked at once at a start: there may be ten thousand."""
-    unknown = [path for path in paths ]
+    unknown = [path for path in paths if path not in memory.sizes]
     return {**memory.sizes, **dict(zip(unknown, await storage.sizes(unknown), strict=True))}
