@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from orchestrator.api import disguises
@@ -45,7 +46,12 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         stripped = {secret.strip() for secret in secrets}
-        self._known = disguises.pattern(tuple(sorted(secret for secret in stripped if len(secret) >= _SHORTEST)))
+        self._secrets = tuple(sorted(secret for secret in stripped if len(secret) >= _SHORTEST))
+
+    @cached_property
+    def _known(self) -> re.Pattern[str] | None:
+        """Made with the first text: a long token's takes a second, and most runs say nothing that has to be cleaned."""
+        return disguises.pattern(self._secrets)
 
     def text(self, text: str, *, lines: bool = False) -> str:
         """`text` without secrets and without what a terminal obeys; `lines` keeps line feeds and tabs."""

@@ -7,6 +7,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from orchestrator.api import disguises
+from orchestrator.api import disguises
 from orchestrator.cli.redact import REDACTED, Redactor
 
 TOKEN = "lp_Canary/7+x=Z&q\"'ž-1234567890"
@@ -99,3 +100,13 @@ def test_what_finds_the_same_secrets_is_made_once():
     for secrets in (["made-once-1", "made-once-2"], ["made-once-2", "made-once-1", "made-once-2"]):
         assert Redactor(secrets).text("made-once-1") == REDACTED
     assert disguises.pattern.cache_info().misses == made + 1
+
+
+def test_the_disguises_of_a_long_token_are_made_when_there_is_a_text_to_clean(monkeypatch):
+    made = []
+    find = disguises.pattern
+    monkeypatch.setattr(disguises, "pattern", lambda secrets: made.append(secrets) or find(secrets))
+    redactor = Redactor(["a-long-token"])
+    assert made == []
+    assert [redactor.text(text) for text in ("x a-long-token y", "a-long-token")] == ["x [redacted] y", "[redacted]"]
+    assert made == [("a-long-token",)]
