@@ -7,7 +7,6 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from orchestrator.api import disguises
-from orchestrator.api import disguises
 from orchestrator.cli.redact import REDACTED, Redactor
 
 TOKEN = "lp_Canary/7+x=Z&q\"'ž-1234567890"
