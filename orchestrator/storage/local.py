@@ -105,7 +105,7 @@ class LocalStorage:
         root = self._root
         if root is None:
             return [None for _ in paths]
-        return await self._run(lambda: [folders.size(root, path) for path in paths])
+        return await self._run(folders.sizes, root, paths)
 
     async def inspect(self, path: str, look: Callable[[BinaryIO], T]) -> T | None:
         return await self._inspect(self._root, path, look)
@@ -193,6 +193,7 @@ class LocalWriter:
         self._pool = pool
         self._file: AsyncFileIO | None = None
         self._gathered = bytearray()
+        self._empty = True
         self._failure: StorageError | None = None
 
     @property
@@ -210,7 +211,8 @@ class LocalWriter:
     async def restart(self) -> None:
         self._gathered.clear()
         self._failure = None
-        await settled(self._emptied())
+        if not self._empty:  # a new file has been emptied already, and most files are so small that each hop counts
+            await settled(self._emptied())
 
     async def finish(self) -> None:
         await settled(self._synced())
@@ -233,6 +235,7 @@ class LocalWriter:
         if self._failure is not None:
             raise self._failure
         block, self._gathered = memoryview(self._gathered), bytearray()
+        self._empty = self._empty and not block
         try:
             with refusing(self._temp, self._folder.place):
                 while block:  # near the end of a disk or a limit, a write may take only a part
@@ -245,6 +248,7 @@ class LocalWriter:
         with refusing(self._temp, self._folder.place):
             await self._handle().seek(0)
             await self._handle().truncate(0)
+        self._empty = True
 
     async def _synced(self) -> None:
         await self._flushed()

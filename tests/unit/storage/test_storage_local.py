@@ -74,6 +74,20 @@ async def test_unfinished_files_are_ours_alone_and_finished_ones_as_the_umask_sa
         os.umask(before)
 
 
+async def test_a_small_file_takes_few_hops_to_the_disk(storage, monkeypatch):
+    """To open it, to write, to make it durable, to close it: a job of ten thousand pays for each one more ten thousand times."""
+    hops = []
+    submit = storage._pool.submit
+    monkeypatch.setattr(storage._pool, "submit", lambda *args: hops.append(args) or submit(*args))
+    writer = await storage.create()
+    await writer.restart()
+    await writer.write(b"[1]")
+    await writer.finish()
+    await writer.close()
+    assert len(hops) == 4
+    assert await storage.inspect_temp(writer.temp, lambda file: file.read()) == b"[1]"
+
+
 async def test_nothing_of_ours_is_left_about(storage, out, state):
     await storage.place(await written(storage), "f")
     await storage.write_manifest(Manifest("j"))
@@ -449,7 +463,7 @@ async def test_a_cancelled_call_ends_only_with_its_thread(storage, monkeypatch, 
     await storage.place(await written(storage), "f")
     temp = await written(storage)
     writer = await storage.create()
-    await writer.write(b"x" * 10)
+    await writer.write(b"x" * BLOCK)
     target, name, work = {
         "write": (writer._file._file, "write", lambda: writer.write(b"y" * BLOCK)),
         "finish": (folders, "sync_file", writer.finish),
