@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import stat
 import sys
@@ -93,18 +94,24 @@ def move(root: Held, source: str, target: str, replace: bool) -> None:
             sync_folder(old)
 
 
-def size(root: Held, path: str) -> int | None:
-    """None for whatever is no file of its own: nothing there, a folder, a link, something behind a link."""
-    *folders, name = segments(path)
-    with refusing(path, root.place):
-        try:
-            with _folder(root, folders, make=False) as parent:
-                found = _look(parent, name)
-        except OSError as error:
-            if error.errno in ABSENT:
-                return None
-            raise
-    return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+def sizes(root: Held, paths: Iterable[str]) -> list[int | None]:
+    """None for whatever is no file of its own: nothing there, a folder, a link, something behind a link.
+
+    A folder is gone into once for all paths in it that follow one another, as those of a job mostly do.
+    """
+    found: list[int | None] = []
+    for folder, group in itertools.groupby(map(segments, paths), key=lambda names: names[:-1]):
+        names = [name for *_, name in group]
+        with refusing("/".join((*folder, names[0])), root.place):
+            try:
+                with _folder(root, folder, make=False) as parent:
+                    looks = [_look(parent, name) for name in names]
+            except OSError as error:
+                if error.errno not in ABSENT:
+                    raise
+                looks = [None for _ in names]
+        found += [look.st_size if look is not None and stat.S_ISREG(look.st_mode) else None for look in looks]
+    return found
 
 
 def open_to_read(root: Held, path: str) -> int | None:
