@@ -477,7 +477,7 @@ async def test_a_cancelled_call_ends_only_with_its_thread(storage, monkeypatch, 
         "discard": (local.os, "unlink", lambda: storage.discard(temp)),
         "sweep": (local.os, "listdir", lambda: storage.sweep(frozenset())),
         "secure": (folders, "secure", lambda: storage.secure("f")),
-        "sizes": (folders, "size", lambda: storage.sizes(["f"])),
+        "sizes": (folders, "sizes", lambda: storage.sizes(["f"])),
         "inspect-temp": (folders, "open_to_read", lambda: storage.inspect_temp(temp, lambda file: file.read(1))),
         "read-manifest": (folders, "open_to_read", storage.read_manifest),
     }[call]
