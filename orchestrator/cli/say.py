@@ -17,6 +17,8 @@ from orchestrator.version import __version__
 
 WIDTH = 80
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
 
 _secrets: set[str] = set()
 
@@ -66,7 +68,7 @@ def long_document(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[
     with writing_to(sys.stdout):
         print(f'{opening},\n  "{name}": [', end="")  # noqa: T201  this is the printer
         for n, entry in enumerate(entries):
-            print(",\n    " if n else "\n    ", json.dumps(entry, ensure_ascii=False), sep="", end="")  # noqa: T201  as above
+            sys.stdout.write(f"{',' if n else ''}\n    {_as_json(entry)}")
     result("\n  ]\n}")
 
 

@@ -121,8 +121,13 @@ class _Planner:
             for file in record.stored or ():
                 self.holders[file.path] = key
         self.leaving: frozenset[str] = frozenset()
+        elsewhere = (export for export in selected if self._lies_elsewhere(export))
         # Whose file moves away does not depend on who takes its place, so one look at each item tells.
-        self.leaving = frozenset(export.key for export in selected if (it := self.item(export)) and it.source)
+        self.leaving = frozenset(export.key for export in elsewhere if (it := self.item(export)) and it.source)
+
+    def _lies_elsewhere(self, export: Export) -> bool:
+        record = self.records.get(export.key)
+        return record is not None and record.stored is not None and record.stored[0].path != export.path
 
     def item(self, export: Export) -> Item | None:
         """None if `--only` leaves this export out."""

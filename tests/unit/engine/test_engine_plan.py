@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import START, make_export
 
+from orchestrator.engine import plan as planning
 from orchestrator.engine.plan import Action, Options, make, paths_to_look_at
 from orchestrator.engine.states import Failure, File, Part, Record, Report, State
 from orchestrator.job.windows import Window
@@ -174,3 +175,13 @@ def test_left_overs_do_not_write_over_each_other_or_over_what_is_stored():
     assert [(item.action, item.collect) for item in items] == [(Action.LEFT_OVER, False), (Action.NOT_IN_JOB, False)]
     [_, left] = plan([first], running, named={first.key})
     assert (left.action, left.collect) == (Action.LEFT_OVER, False)
+
+
+def test_each_export_is_thought_about_once_and_those_whose_file_is_elsewhere_twice(monkeypatch):
+    asked = []
+    item = planning._Planner.item
+    monkeypatch.setattr(planning._Planner, "item", lambda self, export: asked.append(export.key) or item(self, export))
+    exports = [make_export(n) for n in range(5)]
+    records = [record_of(exports[0]), record_of(exports[1], path="elsewhere.json")]
+    plan(exports, records, {exports[0].path: 10, "elsewhere.json": 10})
+    assert sorted(asked) == sorted([exports[1].key, *(export.key for export in exports)])
