@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from orchestrator.cli.options import Ask, Only
 from orchestrator.engine.plan import Options
-from orchestrator.engine.policy import Limits, Policy, Polling, Retry
+from orchestrator.engine.policy import AUTO, Limits, Policy, Polling, Retry
 from orchestrator.errors import JobError, Problem
 from orchestrator.job import scalars
 from orchestrator.job.expand import Export, expand
@@ -57,11 +57,20 @@ class Task:
     def policy(self, *, fail_fast: bool = False) -> Policy:
         """The engine's figures."""
         return Policy(
-            limits=Limits(**self.limits.model_dump()),
+            limits=_limits(self.limits),
             polling=Polling(**self.polling.model_dump()),
             retry=Retry(**self.retry.model_dump()),
             fail_fast=fail_fast,
         )
+
+
+def _limits(section: LimitsSection) -> Limits:
+    figures = section.model_dump()
+    starts = {"unfinished": "unfinished_start", "requests_per_second": "requests_start", "downloads": "downloads_start"}
+    for name, start in starts.items():
+        if figures[name] == "auto":
+            figures[start], figures[name] = AUTO[name]
+    return Limits(**figures)
 
 
 def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:

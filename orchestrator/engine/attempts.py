@@ -107,6 +107,7 @@ class Attempts:
         self._strangers: set[str] = set()
         self._acquainted = False
         self._known: tuple[str, Record] | None = None
+        self._knows_completed = False
         self._probing: Streak | None = None
         self.throttled = 0
         self.posts: dict[str, int] = {}
@@ -121,6 +122,7 @@ class Attempts:
             self._spending.rate.release()
             return NotPosted("not sent: the run parks" if self._parked() else "not sent: the service asked for silence")
         self._spending.rate.sent(now)
+        beside = self._spending.unfinished - 1
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
         generation = self._token_generation
@@ -135,9 +137,10 @@ class Attempts:
             return Posted(Broken("the run was parked before the answer came"), live.posting)
         if isinstance(answer, Accepted):
             self._accepted.add(record.impersonate)
+            self._spending.accepted(beside)
         elif isinstance(answer, Broken) and answer.absent and not self._accepted:
             self._halt(UnreachableError(answer.detail, code="host.not-loop", hint=_UNTRUSTED))
-        streak = await self._judge(answer, live.posting)
+        streak = await self._judge(answer, live.posting, now, beside)
         if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
             return NotPosted(answer.detail)
         return Posted(answer, streak)
@@ -156,13 +159,15 @@ class Attempts:
         answer = await self._api.get(report_id, record.impersonate)
         if isinstance(answer, Status):
             self._accepted.add(record.impersonate)
-            self._known = report_id, record
-        streak = await self._judge(answer, live.asking)
+            completed = answer.status == "Completed"
+            if completed or not self._knows_completed:  # one that still runs may be what the host chokes on next
+                self._known, self._knows_completed = (report_id, record), completed
+        streak = await self._judge(answer, live.asking, now)
         if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
-            return Asked(report_id, Throttled(None, answer.detail))
+            return Asked(report_id, Throttled(None, answer.detail), sent_at=now)
         if report_id in self._earlier and not self._believes(report_id, answer):
-            return Asked(report_id, Throttled(None, "unknown, as all reports of earlier runs so far"))
-        return Asked(report_id, answer, streak)
+            return Asked(report_id, Throttled(None, "unknown, as all reports of earlier runs so far"), sent_at=now)
+        return Asked(report_id, answer, streak, sent_at=now)
 
     def expect(self, reports: Iterable[str]) -> None:
         """These reports of earlier runs are going to be polled."""
@@ -203,7 +208,7 @@ class Attempts:
 
     @property
     def known(self) -> tuple[str, Ref] | None:
-        """The report, and the part it is of, that the host has told of last; None if it has told of none."""
+        """A report that the host has told of, the latest completed one if any, and the part it is of; None if it told of none."""
         if self._known is None:
             return None
         report_id, record = self._known
@@ -221,13 +226,20 @@ class Attempts:
         now = self._clock.now()
         self._spending.rate.sent(now)
         self._observer.tell(RequestSent(now, "poll", record.key))
-        self._probing = await self._judge(await self._api.get(report_id, record.impersonate), self._probing)
+        self._probing = await self._judge(await self._api.get(report_id, record.impersonate), self._probing, now)
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
-    async def _judge(self, answer: CreateAnswer | StatusAnswer, streak: Streak | None) -> Streak | None:
-        """Tells the API host's health of an answer. The streak of failures that it continues, or None if it ends one."""
+    async def _judge(
+        self, answer: CreateAnswer | StatusAnswer, streak: Streak | None, sent_at: float, beside: int | None = None
+    ) -> Streak | None:
+        """Tells the API host's health of an answer. The streak of failures that it continues, or None if it ends one.
+
+        `beside`: the answer is to a creation beside so many unfinished exports.
+        """
         now = self._clock.now()
+        if not isinstance(answer, Broken):
+            self._spending.pace.answered(now - sent_at, now)
         match answer:
             case Broken(detail, _, trusted, wait):
                 if wait is not None:
@@ -237,7 +249,9 @@ class Attempts:
                     self._halt(UnreachableError(detail, code="host.untrusted", hint=_UNTRUSTED))
                 return streak
             case Throttled(wait, detail, unavailable):
-                self.throttled += not unavailable
+                if not unavailable:
+                    self.throttled += 1
+                    self._spending.refused(now, beside)
                 await self._pause(wait, detail, now)
                 if unavailable:
                     return self._spending.badly("api", streak, now, detail)
@@ -258,7 +272,7 @@ class Attempts:
         until = now + wait + self._random.random() * min(1.0, wait / 10)
         if until <= self._spending.rate.closed_until:
             return
-        self._spending.rate.close(until)
+        self._spending.close("api", until, now)
         self._observer.tell(Paused(now, until, detail))
         await self._account.pause(until)
         self._park_if_long(wait, now, "service")
@@ -323,6 +337,7 @@ class Attempts:
                 self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
             now = self._clock.now()
             if broken.wait:
+                self._spending.places.refused(now, self._spending.downloading - 1)
                 await self._pause_files(broken.wait, now)
             if serves or broken.reached:  # a host that sends something answers, however the body ends
                 self._spending.well("files", now)
@@ -332,7 +347,10 @@ class Attempts:
         except ContentError as wrong:
             self._spending.well("files", self._clock.now())
             return FetchWrong(want.report_id, wrong.code, wrong.message)
-        self._spending.well("files", self._clock.now())
+        now = self._clock.now()
+        self._spending.well("files", now)
+        self._spending.places.accepted(self._spending.downloading - 1)
+        self._spending.places.finished(now, pressed=self._spending.downloading >= self._spending.places.most)
         self._verified_here.add(ref)
         return Fetched(want.report_id, digest, temp)
 

@@ -4,8 +4,9 @@
 ten thousand exports decides as quickly as one of ten.
 
 The order: verified bytes are placed first (that costs nothing and frees a disk), then free download places are
-filled, then the one request that the API's rate allows is given in turn to a poll and to a creation. Creations
-bound themselves by the cap on unfinished exports, and only polls free that cap; so neither may starve the other.
+filled, then the one request that the API's rate allows is given to a creation, for nothing happens on the service that was
+not created, but after some creations in a row to a poll. Creations bound themselves by the cap on unfinished exports, and
+only polls free that cap; so neither may starve the other.
 """
 
 from __future__ import annotations
@@ -29,14 +30,24 @@ class Wants:
             kind: [] for kind in (Create, Poll, Fetch, Place)
         }
         self._versions: dict[Ref, int] = {}
+        self._creations: set[Ref] = set()
         self._order = itertools.count()
 
     def put(self, ref: Ref, wants: tuple[Want, ...]) -> None:
         """`ref` wants these now, and nothing else."""
         version = self._versions.get(ref, 0) + 1
         self._versions[ref] = version
+        if any(isinstance(want, Create) for want in wants):
+            self._creations.add(ref)
+        else:
+            self._creations.discard(ref)
         for want in wants:
             heapq.heappush(self._heaps[type(want)], (want.at, next(self._order), version, ref, want))
+
+    @property
+    def creations(self) -> int:
+        """How many parts want to be created, now or later."""
+        return len(self._creations)
 
     def first(self, kind: type[Want]) -> tuple[Ref, Want] | None:
         """The earliest want of this kind."""

@@ -34,5 +34,6 @@ class GatedFiles:
                 yield body
         except FileBroken as broken:
             if broken.wait is not None:
-                self._spending.close("files", self._clock.now() + broken.wait)
+                now = self._clock.now()
+                self._spending.close("files", now + broken.wait, now)
             raise

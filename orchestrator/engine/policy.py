@@ -8,18 +8,33 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """What may be used at most. A limit with a start of its own begins there and finds itself (see `finding`); one without
+    begins at its most.
+    """
+
     unfinished: int = 16
-    """Exports created and not yet finished, at most."""
+    """Exports created and not yet finished."""
     requests_per_second: float = 5.0
     """All requests to the API host together."""
     downloads: int = 4
+    unfinished_start: int | None = None
+    requests_start: float | None = None
+    downloads_start: int | None = None
     longest_pause: float = 900.0
     """A `Retry-After` beyond this parks the run."""
 
 
+AUTO = {
+    "unfinished": (4, 256),
+    "requests_per_second": (2.0, 100.0),
+    "downloads": (4, 16),
+}
+"""Where a limit that is left to find itself starts, and the most that is asked of a service that never refuses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Polling:
-    policy: Literal["backoff", "steady"] = "backoff"
+    policy: Literal["adaptive", "backoff", "steady"] = "adaptive"
     first: float = 10.0
     every: float = 10.0
     max: float = 60.0

@@ -11,7 +11,7 @@ GROWTH = 1.5
 def wait(polling: Polling, asked: int, chance: float) -> float:
     """Seconds from the creation (`asked` == 0) or from the latest answer until the next poll of a report.
 
-    `asked` counts the polls so far. Jitter only lengthens, so that exports created together are not asked about
+    `asked` counts the polls so far. Under the adaptive policy this is the guess for a report that `asking` does not know. Jitter only lengthens, so that exports created together are not asked about
     together; `max` is the longest silence under every policy.
     """
     if polling.policy == "steady":

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from orchestrator.content.digest import Digest
+from orchestrator.engine.durations import Lesson
 from orchestrator.engine.events import Told
+from orchestrator.engine.finding import Found
 from orchestrator.engine.states import Event, Record
 
 T = TypeVar("T")
@@ -305,7 +307,7 @@ class Manifest:
     """What is stored, as `manifest.json` tells it: the job's name and a JSON object an export (see `engine/manifest.py`)."""
 
     job: str
-    exports: tuple[Mapping[str, Any], ...] = ()
+    exports: Sequence[Mapping[str, Any]] = ()
 
 
 # ----------------------------------------------------------------------------------------------------------- journal
@@ -353,8 +355,14 @@ class Account(Protocol):
     async def pause(self, until: float, host: str = "api") -> None:
         """The host asks for silence. Durable when it returns; a later call never shortens an earlier one."""
 
-    async def durations(self) -> tuple[float, ...]:
-        """Seconds from creation to completion of the latest exports, oldest first, a few hundred at most."""
+    async def lessons(self) -> tuple[Lesson, ...]:
+        """How long the latest exports took, oldest first, a few hundred at most."""
 
-    async def learn(self, durations: Sequence[float]) -> None:
-        """Adds durations to what is known; need not be durable at once."""
+    async def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Adds to what is known; need not be durable at once."""
+
+    async def found(self) -> Found:
+        """The limits as earlier runs have found them."""
+
+    async def keep(self, found: Found) -> None:
+        """Replaces the limits by those that are known now; need not be durable at once."""

@@ -17,6 +17,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -24,14 +25,17 @@ import anyio.abc
 
 from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
+from orchestrator.engine.asking import Asking, Load
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Go, Ref, Wants, choose
+from orchestrator.engine.durations import Lesson, size_of
 from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Troubled
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
+    Accepted,
     Account,
     Broken,
     Clock,
@@ -49,7 +53,6 @@ from orchestrator.engine.states import (
     Event,
     Failed,
     Planned,
-    Ready,
     Record,
     Revived,
     State,
@@ -74,6 +77,7 @@ from orchestrator.engine.step import (
     Want,
     follows,
     step,
+    wants,
 )
 from orchestrator.errors import (
     JournalError,
@@ -143,6 +147,12 @@ class Runner:
         self._records: dict[str, Record] = {}
         self._lives: dict[Ref, Live] = {}
         self._wants = Wants()
+        self._asking = Asking(policy.polling)
+        self._adapts = policy.polling.policy == "adaptive"
+        self._asked_about: dict[str, Ref] = {}
+        """Reports that the adaptive policy knows, and the parts they are of."""
+        self._lessons: list[Lesson] = []
+        """Learned, and not yet kept with the account."""
         self._open: set[Ref] = set()
         """Parts that still want something or have an attempt under way."""
         self._busy: dict[Ref, anyio.CancelScope | None] = {}
@@ -183,7 +193,7 @@ class Runner:
         self._park_at = park_at
         self._records = dict(records)
         self._manifest_stale = manifest_stale
-        self._spending = Spending(self._policy, self._observer)
+        self._spending = Spending(self._policy, self._observer, await self._account.found())
         self._attempts = Attempts(
             api=self._api,
             files=self._files,
@@ -220,7 +230,7 @@ class Runner:
             )
         )
         try:
-            self._spending.recall(await self._account.durations())
+            await self._recall()
             await self._relabel(items)
             await self._enter(todo)
             await self._respect_pauses()
@@ -260,7 +270,7 @@ class Runner:
             until = await self._account.paused_until(host)
             if not self._open or until <= now:
                 continue
-            self._spending.close(host, until)
+            self._spending.close(host, until, now)
             self._observer.tell(Paused(now, until, f"{name} asked an earlier run for it"))
             if until - now > self._policy.limits.longest_pause:
                 self.park(f"{name} asked an earlier run for silence until {utc(until)}")
@@ -363,6 +373,7 @@ class Runner:
             now = self._clock.now()
             if self._gives_up(now):
                 break
+            self._replan(now)
             choice = choose(self._wants, self._spending.budgets(now), now)
             if isinstance(choice, Go):
                 if self._is_probe(choice.want) and self._attempts.known is not None:
@@ -390,6 +401,8 @@ class Runner:
             self._spending.took_turn(polled=isinstance(want, Poll))
             self._spending.asking += 1
             self._spending.starting += isinstance(want, Create)
+            if isinstance(want, Poll):
+                self._asking.asks(want.report_id, now)
         elif isinstance(want, Fetch):
             self._spending.downloading += 1
         self._busy[ref] = None if isinstance(want, Create) else anyio.CancelScope()
@@ -472,12 +485,16 @@ class Runner:
         if events:
             await self._write(events)
         self._lives[ref] = done.live
-        self._spending.changed(before, done.record.parts[index], now)
-        await self._notice(ref, done.live, done.events)
+        after = done.record.parts[index]
+        self._spending.changed(before, after, now)
+        if before.state is State.GENERATING and after.state is not State.GENERATING:
+            self._spending.finished(now, waiting=bool(self._wants.creations))
+        self._notice(key, done.live, done.events)
         if done.wants and (trouble := _trouble(fact, live, done.live)):
             again_at = min(want.at for want in done.wants)
             self._observer.tell(Troubled(now, key, *trouble, max(now, again_at)))
-        self._wants.put(ref, done.wants)
+        self._learn(ref, fact, now)
+        self._put(ref, done.wants)
         if not done.wants and not isinstance(fact, Posting):
             self._open.discard(ref)
         self._wake()
@@ -489,9 +506,8 @@ class Runner:
             self._records[event.key] = record
             self._observer.tell(ExportChanged(event.at, record, event.kind))
 
-    async def _notice(self, ref: Ref, live: Live, events: Sequence[Event]) -> None:
+    def _notice(self, key: str, live: Live, events: Sequence[Event]) -> None:
         """What a step means for the run itself."""
-        key, index = ref
         for event in events:
             match event:
                 case Stored():
@@ -500,15 +516,63 @@ class Runner:
                 case Failed() if live.may_create and self._policy.fail_fast and self._parking is None:
                     self._failed_fast = True
                     self.park("an export failed, and --fail-fast was asked for")
-                case Ready(report_id=report_id):
-                    report = self._records[key].parts[index].report(report_id)
-                    assert report is not None, "a ready report is known"
-                    # Of an export that was begun before this run nobody knows when it was ready.
-                    if report.created_at >= self._started_at:
-                        self._spending.learn(event.at - report.created_at)
-                        await self._account.learn((event.at - report.created_at,))
                 case _:
                     pass
+
+    # ----------------------------------------------------------------------------------------------- adaptive polling
+
+    async def _recall(self) -> None:
+        """What earlier runs have learned of this account."""
+        lessons = await self._account.lessons()
+        self._spending.recall(lesson.high for lesson in lessons)
+        self._asking.recall(lessons)
+
+    def _learn(self, ref: Ref, fact: Fact, now: float) -> None:
+        """What a fact tells about how long exports take."""
+        record = self._records[ref[0]]
+        part = record.parts[ref[1]]
+        match fact:
+            case Resumed() | Posted(Accepted()):
+                for report in part.live if part.state is State.GENERATING else ():
+                    self._asking.began(report.id, size_of(record.window), min(report.created_at, now))
+                    self._asked_about[report.id] = ref
+            case Asked(report_id, Status(), sent_at=sent_at) if report_id in self._asked_about:
+                asked = part.report(report_id)
+                assert asked is not None, "only known reports are asked about"
+                if part.state is State.GENERATING and asked.live:
+                    self._asking.unfinished(report_id, sent_at)
+                    return
+                del self._asked_about[report_id]
+                # Of an export that was begun before this run nobody knows when it was ready.
+                if part.state is State.READY and asked.live and asked.created_at >= self._started_at:
+                    lesson = self._asking.finished(report_id, sent_at)
+                    self._spending.learn(lesson.high)
+                    self._lessons.append(lesson)
+                else:
+                    self._asking.forget(report_id)
+
+    async def _keep_lessons(self) -> None:
+        lessons, self._lessons = self._lessons, []
+        await self._account.learn(lessons)
+        await self._account.keep(self._spending.found())
+
+    def _put(self, ref: Ref, wanted: tuple[Want, ...]) -> None:
+        """What a part wants; polls at the times that the adaptive policy finds best."""
+        self._wants.put(ref, tuple(map(self._timed, wanted)) if self._adapts else wanted)
+
+    def _timed(self, want: Want) -> Want:
+        due = self._asking.due(want.report_id) if isinstance(want, Poll) and want.planned else None
+        return want if due is None else replace(want, at=due)
+
+    def _replan(self, now: float) -> None:
+        """Takes new lessons and limits to heart: the polls of all reports under way may have other times then."""
+        pace = self._spending.pace
+        load = Load(pace.per_second, self._spending.cap.most, self._wants.creations, pace.latency)
+        if self._adapts and self._asking.replan(load):
+            for key, index in self._asked_about.values():
+                ref = key, index
+                if ref in self._open and ref not in self._busy:
+                    self._put(ref, wants(self._records[key].parts[index], self._lives[ref], now))
 
     # ---------------------------------------------------------------------------------------------------- the end
 
@@ -522,7 +586,7 @@ class Runner:
             await self._sleep(math.inf)
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
-        for last in (self._attempts.close, self._write_manifest):
+        for last in (self._attempts.close, self._write_manifest, self._keep_lessons):
             try:
                 await last()
             except OrchestratorError as error:
@@ -577,6 +641,7 @@ class Runner:
             began = self._clock.now()
             with self._taking_blame(), anyio.CancelScope(shield=True):
                 await self._write_manifest()
+                await self._keep_lessons()
             pause = max(MANIFEST_EVERY, MANIFEST_SHARE * (self._clock.now() - began))
 
     async def _write_manifest(self) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 from orchestrator.engine import backoff
 from orchestrator.engine.choose import Budgets
 from orchestrator.engine.events import OutageBegan, OutageEnded
+from orchestrator.engine.finding import CapFinder, Found, RateFinder
 from orchestrator.engine.health import Health, Streak
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import Observer
@@ -24,12 +25,14 @@ Host = Literal["api", "files"]
 
 DURATIONS = 300
 """Durations kept: enough for a quantile, few enough to follow a service that changes its pace."""
+CREATIONS_IN_A_ROW = 3
+"""Creations that go before a poll that is due: they keep the service at work, but only polls free their places."""
 ENOUGH_TO_LEARN = 5
 """Durations known, from which their 95 % quantile says how long a ghost may run."""
 
 
 class Spending:
-    def __init__(self, policy: Policy, observer: Observer) -> None:
+    def __init__(self, policy: Policy, observer: Observer, found: Found = Found()) -> None:  # noqa: B008  frozen
         self._policy = policy
         self._observer = observer
         self._durations: deque[float] = deque(maxlen=DURATIONS)
@@ -39,8 +42,13 @@ class Spending:
         self.files_closed_until = 0.0
         self._unfinished = 0
         self._ghosts: list[float] = []
-        self._polled_last = False
-        self.rate = Rate(policy.limits.requests_per_second)
+        self._creations_in_a_row = 0
+        limits = policy.limits
+        self.pace = RateFinder(limits.requests_per_second, limits.requests_start, found.per_second)
+        self.cap = CapFinder(limits.unfinished, limits.unfinished_start, found.unfinished)
+        self.places = CapFinder(limits.downloads, limits.downloads_start)
+        """For downloads."""
+        self.rate = Rate(self.pace)
         self.asking = 0
         """Requests to the API host under way."""
         self.starting = 0
@@ -61,7 +69,7 @@ class Spending:
             create_at=self._create_at(),
             fetch_at=self._fetch_at(),
             # A probe of a host that is down had better be a GET: it can't leave anything behind.
-            poll_first=not self._polled_last or self._health["api"].down,
+            poll_first=self._creations_in_a_row >= CREATIONS_IN_A_ROW or self._health["api"].down,
         )
 
     def _host_at(self, host: Host, under_way: int) -> float:
@@ -72,20 +80,49 @@ class Spending:
     def _create_at(self) -> float:
         if self.doubted:
             return math.inf
-        free = self._policy.limits.unfinished - self._unfinished - self.starting - len(self._ghosts)
+        free = self.cap.most - self.unfinished
         if free > 0:
             return -math.inf
         return self._ghosts[0] if self._ghosts else math.inf
 
     def _fetch_at(self) -> float:
-        if self.downloading >= self._policy.limits.downloads:
+        if self.downloading >= self.places.most:
             return math.inf
         return max(self.files_closed_until, self._host_at("files", self.downloading))
 
     def took_turn(self, *, polled: bool) -> None:
-        self._polled_last = polled
+        self._creations_in_a_row = 0 if polled else self._creations_in_a_row + 1
 
     # ------------------------------------------------------------------------------------------ unfinished exports
+
+    @property
+    def unfinished(self) -> int:
+        """Places among the unfinished exports that are taken, by creations that have been decided on as well."""
+        return self._unfinished + self.starting + len(self._ghosts)
+
+    def accepted(self, beside: int) -> None:
+        """A creation was accepted beside so many unfinished exports."""
+        self.cap.accepted(beside)
+
+    def refused(self, now: float, beside: int | None = None) -> None:
+        """The API host answered 429: to a poll, or to a creation beside so many unfinished exports."""
+        if beside is not None and (self.pace.settled or self.cap.may_have_refused(beside)):
+            self.cap.refused(now, beside)
+            if not self.pace.settled:
+                self.pace.refused(now, certain=False)
+        else:
+            self.pace.refused(now, certain=True)
+
+    def finished(self, now: float, *, waiting: bool) -> None:
+        """An export is not generating any more; `waiting`: others are still to be created."""
+        self.cap.finished(now, pressed=waiting and not self.pace.presses)
+
+    def found(self) -> Found:
+        """What this run has learned of the limits."""
+        return Found(
+            self.pace.per_second if self.pace.known else None,
+            self.cap.most if self.cap.known else None,
+        )
 
     def changed(self, before: Part | None, after: Part, now: float) -> None:
         """A part's record changed: count what it holds among the unfinished exports."""
@@ -99,7 +136,7 @@ class Spending:
             begun.append(part.intended_at)
         self._haunt((*part.ghosts, *begun), now)
 
-    def recall(self, durations: Sequence[float]) -> None:
+    def recall(self, durations: Iterable[float]) -> None:
         """What earlier runs have learned."""
         self._durations.extend(durations)
 
@@ -150,10 +187,10 @@ class Spending:
             return math.inf
         return health.bad_since + self._policy.retry.outage
 
-    def close(self, host: Host, until: float) -> None:
+    def close(self, host: Host, until: float, now: float) -> None:
         """The host asked for silence."""
         if host == "api":
-            self.rate.close(until)
+            self.rate.close(until, now)
         else:
             self.files_closed_until = max(self.files_closed_until, until)
 

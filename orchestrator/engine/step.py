@@ -74,6 +74,8 @@ class Create:
 class Poll:
     at: float
     report_id: str
+    planned: bool = False
+    """`at` is the polling policy's doing, not that of a doubt or a failure: under the adaptive policy `asking` knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Asked:
     report_id: str
     answer: StatusAnswer
     streak: Streak | None = None
+    sent_at: float = 0.0
+    """When the question went out, seconds since the epoch; 0 if it did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,8 @@ class Watch:
 
     asked: int
     due: float
+    planned: bool = False
+    """As in `Poll`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +308,7 @@ class _Stepper:
         match answer:
             case Accepted(report_id):
                 self._emit(Created(self.record.key, self.now, self.index, n=self.part.intents, report_id=report_id))
-                self._watch(report_id, 0, self._poll_wait(0))
+                self._watch(report_id, 0, self._poll_wait(0), planned=True)
             case Throttled(_, detail):
                 self._refuse(detail)
                 self._try_posting_again(streak, detail)
@@ -347,7 +353,8 @@ class _Stepper:
         assert report is not None, "only known reports are asked about"
         asked = self.live.watches[report_id].asked + 1
         # What the answer finds out may end the watch; until then the next look is planned as usual.
-        self._watch(report_id, asked, self._poll_wait(asked) if report.live else self.policy.polling.max)
+        after = self._poll_wait(asked) if report.live else self.policy.polling.max
+        self._watch(report_id, asked, after, planned=report.live)
         match answer:
             case Status("Completed", url) if url is not None:
                 if self.part.state is not State.READY or not report.live or report.doubted_at is not None:
@@ -502,8 +509,8 @@ class _Stepper:
     def _poll_wait(self, asked: int) -> float:
         return polling.wait(self.policy.polling, asked, self.chance())
 
-    def _watch(self, report_id: str, asked: int, after: float) -> None:
-        watch = Watch(asked, self.now + after)
+    def _watch(self, report_id: str, asked: int, after: float, *, planned: bool = False) -> None:
+        watch = Watch(asked, self.now + after, planned)
         self.live = replace(self.live, watches={**self.live.watches, report_id: watch})
 
     def _ask_now(self, after: float = 0.0) -> None:
@@ -566,5 +573,7 @@ def follows(part: Part, live: Live, report_id: str) -> bool:
 
 def _polls(part: Part, live: Live) -> tuple[Poll, ...]:
     return tuple(
-        Poll(live.watches[r.id].due, r.id) for r in part.reports if r.cause in _FOLLOWED and r.id in live.watches
+        Poll(live.watches[r.id].due, r.id, live.watches[r.id].planned)
+        for r in part.reports
+        if r.cause in _FOLLOWED and r.id in live.watches
     )

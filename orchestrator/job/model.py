@@ -106,11 +106,17 @@ Duration: TypeAlias = Annotated[
     ),
 ]
 Count: TypeAlias = Annotated[int, BeforeValidator(scalars.integer(1)), _whole(1)]
-Limit: TypeAlias = Annotated[int, BeforeValidator(scalars.limit(scalars.integer(1))), _whole(1)]
+Auto: TypeAlias = Literal["auto"]
+_AUTO = {"const": "auto"}
+Limit: TypeAlias = Annotated[
+    int | Auto,
+    BeforeValidator(scalars.or_auto(scalars.integer(1))),
+    _schema({"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]+$"}, _AUTO),
+]
 Rate: TypeAlias = Annotated[
-    float,
-    BeforeValidator(scalars.limit(scalars.number("a number above 0", most=1e6, above=True))),
-    _schema({"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.]+$"}),
+    float | Auto,
+    BeforeValidator(scalars.or_auto(scalars.number("a number above 0 or auto", most=1e6, above=True))),
+    _schema({"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": "^[0-9.]+$"}, _AUTO),
 ]
 Ids: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(axes.ids), WithJsonSchema(_TEXTS)]
 Values: TypeAlias = Annotated[
@@ -277,23 +283,30 @@ class Matrix(Section):
 
 
 class Limits(Section):
-    unfinished: Limit = Field(default=16, description="Exports created and not yet finished.")
-    requests_per_second: Rate = Field(default=5.0, description="All requests to the API host; may be fractional.")
-    downloads: Limit = Field(default=4, description="Downloads at one time.")
+    unfinished: Limit = Field(default=16, description="Exports created and not yet finished; a number, or auto.")
+    requests_per_second: Rate = Field(
+        default=5.0, description="All requests to the API host; a number, which may be fractional, or auto."
+    )
+    downloads: Limit = Field(default=4, description="Downloads at one time; a number, or auto.")
     longest_pause: Duration = Field(default=900.0, description="A Retry-After beyond this parks the run.")
 
 
 class Polling(Section):
     policy: Annotated[
-        Literal["backoff", "steady"],
-        BeforeValidator(
-            scalars.choice("backoff", "steady", later={"adaptive": "`adaptive` comes later: use backoff or steady"}),
-        ),
-        _word("backoff", "steady"),
-    ] = Field(default="backoff", description="When to ask for a report: backoff or steady.")
-    first: Duration = Field(default=10.0, description="Wait before the first poll.")
+        Literal["adaptive", "backoff", "steady"],
+        BeforeValidator(scalars.choice("adaptive", "backoff", "steady")),
+        _word("adaptive", "backoff", "steady"),
+    ] = Field(
+        default="adaptive",
+        description="When to ask for a report: adaptive (learns how long exports take), backoff or steady.",
+    )
+    first: Duration = Field(
+        default=10.0, description="Wait before the first poll; under adaptive the guess until something is learned."
+    )
     every: Duration = Field(
-        default=10.0, description="Wait between polls; under backoff the first of them, × 1.5 a step."
+        default=10.0,
+        description="Wait between polls; under backoff the first of them, × 1.5 a step. Two reads at least so far apart "
+        "tell that an export is gone.",
     )
     max: Duration = Field(default=60.0, description="The longest silence in every policy.")
     jitter: Annotated[
@@ -355,9 +368,7 @@ class Output(Section):
 
 
 def _limits(value: object) -> object:
-    if value == "auto":
-        raise Misfit("`limits: auto` is not available yet: give numbers, or leave it out", show=False)
-    return value
+    return dict.fromkeys(("unfinished", "requests_per_second", "downloads"), "auto") if value == "auto" else value
 
 
 class JobFile(Section):
@@ -375,7 +386,9 @@ class JobFile(Section):
     )
     matrix: Matrix = Field(description="What is expanded into exports: the product of its axes.")
     limits: Annotated[Limits, BeforeValidator(_limits)] = Field(
-        default_factory=Limits, description="How fast, and how much at once."
+        default_factory=Limits,
+        description="How fast, and how much at once: a number is where it starts and the most it may be, auto starts low and "
+        "finds itself; `limits: auto` is all three.",
     )
     polling: Polling = Field(default_factory=Polling, description="When to ask whether a report is ready.")
     retry: Retry = Field(default_factory=Retry, description="When to try again, and when to give up.")

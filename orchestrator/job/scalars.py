@@ -77,13 +77,11 @@ def boolean(value: object) -> bool:
     raise Misfit("true or false is due here", hint="YAML's other words for them (yes, no, on, off) are not read")
 
 
-def choice(*allowed: str, later: Mapping[str, str] | None = None) -> Callable[[object], str]:
-    """A reader of one of the `allowed` words; `later` says of words that will be allowed one day what to do today."""
+def choice(*allowed: str) -> Callable[[object], str]:
+    """A reader of one of the `allowed` words."""
 
     def read(value: object) -> str:
         found = scalar(value, "one word")
-        if later and found in later:
-            raise Misfit(later[found], show=False)
         if found not in allowed:
             raise Misfit(f"{' or '.join(allowed)} is due here", hint=did_you_mean(found, allowed))
         return found
@@ -129,13 +127,11 @@ def _figure(value: object, written: str) -> float | None:
     return float(written) if _NUMBER.fullmatch(written) else None
 
 
-def limit(read: Callable[[object], float]) -> Callable[[object], float]:
-    """The same reader, with a word of its own for `auto`."""
+def or_auto(read: Callable[[object], float]) -> Callable[[object], float | str]:
+    """The same reader, which also takes the word `auto`."""
 
-    def checked(value: object) -> float:
-        if value == "auto":
-            raise Misfit("`auto` is not available yet: give a number", show=False)
-        return read(value)
+    def checked(value: object) -> float | str:
+        return "auto" if value == "auto" else read(value)
 
     return checked
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from typing import Any, Protocol
 
+from orchestrator.engine.durations import Lesson
+from orchestrator.engine.finding import Found
 from orchestrator.engine.ports import Clock
 
-DURATIONS = 300
-"""How many durations are kept: the latest ones."""
+LESSONS = 300
+"""How many lessons are kept: the latest ones."""
 
 
 LATEST = 253_402_300_799.0
@@ -34,8 +37,10 @@ def understood(rows: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _makes_sense(name: str, value: Any) -> bool:
-    if name == "durations":
-        return isinstance(value, list) and all(map(is_time, value))
+    if name == "lessons":
+        return isinstance(value, list) and all(map(_is_lesson, value))
+    if name == "found":
+        return isinstance(value, dict) and set(value) == _FOUND and all(map(_is_limit, value.values()))
     if name.partition("-")[0] == "pause":
         return isinstance(value, dict) and is_time(value.get("set_at")) and is_time(value.get("until"))
     return True
@@ -43,6 +48,20 @@ def _makes_sense(name: str, value: Any) -> bool:
 
 def is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
+
+
+_FOUND = {field.name for field in fields(Found)}
+
+
+def _is_lesson(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != len(Lesson._fields) or not all(map(is_time, value)):
+        return False
+    lesson = Lesson(*value)
+    return isinstance(lesson.size, int) and lesson.low <= lesson.high
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or (is_time(value) and value > 0)
 
 
 class Keeper(Protocol):
@@ -77,12 +96,19 @@ class JournalAccount:
         # Written even if it is no longer than what is known: an earlier, longer one may still be on its way.
         await self._keeper.remember(_name(host), {"set_at": self._clock.now(), "until": longest})
 
-    async def durations(self) -> tuple[float, ...]:
-        return tuple(self._keeper.account.get("durations", ()))
+    async def lessons(self) -> tuple[Lesson, ...]:
+        return tuple(Lesson(*lesson) for lesson in self._keeper.account.get("lessons", ()))
 
-    async def learn(self, durations: Sequence[float]) -> None:
-        if durations:
-            self._keeper.note("durations", [*await self.durations(), *durations][-DURATIONS:])
+    async def learn(self, lessons: Sequence[Lesson]) -> None:
+        if lessons:
+            self._keeper.note("lessons", [list(lesson) for lesson in (*await self.lessons(), *lessons)[-LESSONS:]])
+
+    async def found(self) -> Found:
+        return Found(**self._keeper.account.get("found", {}))
+
+    async def keep(self, found: Found) -> None:
+        if found != await self.found():
+            self._keeper.note("found", asdict(found))
 
     async def _left_by_another(self, name: str) -> float:
         pause = self._keeper.account.get(name)

@@ -4,11 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.journal.account import DURATIONS, JournalAccount
+from orchestrator.engine.durations import Lesson
+from orchestrator.engine.finding import Found
+from orchestrator.journal.account import LESSONS, JournalAccount
 from orchestrator.journal.memory import Disk, MemoryJournal
 from orchestrator.journal.sqlite import SqliteJournal
 
 NOW = 1_700_000_000.0
+
+
+def lesson(seconds):
+    return Lesson(21, NOW, 0.0, float(seconds))
 
 
 class SetClock:
@@ -51,7 +57,8 @@ async def test_nothing_is_known_at_first(make):
     await journal.open()
     account = JournalAccount(journal, SetClock())
     assert await account.paused_until() == 0
-    assert await account.durations() == ()
+    assert await account.lessons() == ()
+    assert await account.found() == Found()
     await journal.close()
 
 
@@ -84,24 +91,30 @@ async def test_durations_are_kept_in_their_order_the_latest_ones(make):
     journal = make()
     await journal.open()
     account = JournalAccount(journal, SetClock())
-    await account.learn([1.0, 2.5])
+    await account.learn([lesson(1), lesson(2)])
     await account.learn([])
-    await account.learn([3.0])
-    assert await account.durations() == (1.0, 2.5, 3.0)
-    await account.learn([float(n) for n in range(DURATIONS)])
-    await account.learn([0.5])
+    await account.learn([lesson(3)])
+    assert await account.lessons() == (lesson(1), lesson(2), lesson(3))
+    await account.learn([lesson(n) for n in range(LESSONS)])
+    await account.learn([lesson(0.5)])
     await journal.close()
     again = make()
     await again.open()
-    kept = await JournalAccount(again, SetClock()).durations()
-    assert len(kept) == DURATIONS
-    assert kept[0] == 1.0
-    assert kept[-1] == 0.5
+    kept = await JournalAccount(again, SetClock()).lessons()
+    assert len(kept) == LESSONS
+    assert kept[0] == lesson(1)
+    assert kept[-1] == lesson(0.5)
     await again.close()
 
 
-async def test_a_clock_that_is_behind_waits_the_whole_length_once(make):
-    await paused(make, NOW + 60)
-    assert await seen_at(make, NOW - 1000) == NOW - 940
-    assert await seen_at(make, NOW - 950) == NOW - 940
-    assert await seen_at(make, NOW - 900) == 0.0
+async def test_the_limits_that_were_found_last_are_kept(make):
+    journal = make()
+    await journal.open()
+    account = JournalAccount(journal, SetClock())
+    await account.keep(Found(per_second=4.5))
+    await account.keep(Found(per_second=4.75, unfinished=4))
+    await journal.close()
+    again = make()
+    await again.open()
+    assert await JournalAccount(again, SetClock()).found() == Found(4.75, 4)
+    await again.close()

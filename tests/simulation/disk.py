@@ -12,7 +12,7 @@ import io
 import os
 import random
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
@@ -237,7 +237,7 @@ class SimOs:
         self._before(kind, "")
         self._disk.sync(what)
 
-    def fdopen(self, fd: int, mode: str) -> SimHandle:
+    def fdopen(self, fd: int, mode: str, _buffering: int = -1) -> SimHandle:
         return SimHandle(self, fd)
 
     # ------------------------------------------------------------------------------------------- what handles need
@@ -277,6 +277,9 @@ class SimHandle:
 
     def write(self, data: bytes) -> int:
         return self._os.write(self._fd, data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self.write(b"".join(pieces))
 
     def flush(self) -> None:
         pass

@@ -86,7 +86,7 @@ def thrown_away() -> None:
 
 def open_gate() -> None:
     """A `Retry-After` is noted down, and not obeyed."""
-    Rate.close = lambda _self, _until: None  # type: ignore[method-assign]  # that is the bug
+    Rate.close = lambda _self, _until, _now: None  # type: ignore[method-assign]  # that is the bug
 
 
 def no_cap() -> None:

@@ -148,6 +148,8 @@ class SimLoop(base_events.BaseEventLoop):
             for task in left:
                 task._log_destroy_pending = False
                 _close(task.get_coro())
+        for task in self.tasks:
+            anyio_backend._task_states.pop(task, None)  # its values hold on to its keys: worlds would pile up
         self.tasks.clear()
         self._timers.clear()
         self._ready.clear()

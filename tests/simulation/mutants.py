@@ -124,7 +124,7 @@ MUTANTS = (
     Mutant("a download goes out through a gate that has just closed", "engine.gated:GatedFiles.open",
            "self._spending.files_closed_until > self._clock.now()", "False"),
     Mutant("the window of the rate is one too wide", "engine.rate:Rate.next_at",
-           "room = self._most - self._reserved", "room = self._most + 1 - self._reserved"),
+           "room = most - self._reserved", "room = most + 1 - self._reserved"),
     Mutant("the pace is not kept", "engine.rate:Rate.next_at",
            "return max(self._paced, window, self.closed_until)", "return max(0.0, self.closed_until)"),
     Mutant("one unfinished export too many", "engine.spending:Spending._create_at",
@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant("creations under way hold no place", "engine.spending:_held",
            "return generating + (part.state is State.CREATING)", "return generating"),
     Mutant("one download too many", "engine.spending:Spending._fetch_at",
-           "self.downloading >= self._policy.limits.downloads", "self.downloading > self._policy.limits.downloads"),
+           "self.downloading >= self.places.most", "self.downloading > self.places.most"),
     # what is believed
     Mutant("404 counts at once", "engine.step:_Stepper._asked",
            'self._doubt(report, "404", Cause.MISSING)', "self._lose(report, Cause.MISSING)"),
@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant("verified files are swept", "cli.session:Session._recall",
            "await storage.sweep(_verified(snapshot.records))", "await storage.sweep(frozenset())"),
     Mutant("the manifest is not written at the end", "engine.runner:Runner._wind_up",
-           "(self._attempts.close, self._write_manifest)", "(self._attempts.close,)"),
+           "(self._attempts.close, self._write_manifest, self._keep_lessons)", "(self._attempts.close, self._keep_lessons)"),
     # the plan
     Mutant("superseded is lost", "engine.runner:Runner._absorb",
            "and key in self._supersedes", "and False"),

@@ -735,16 +735,31 @@ def downloads_at_once_are_kept(e: Evidence) -> Iterator[str]:
             yield f"process {p.n}: {p.downloads_at_once} downloads at once"
 
 
+PESTERED = 30
+"""Questions about one report within a minute that the adaptive policy never needs."""
+
+
 @rule
 def nobody_is_pestered(e: Evidence) -> Iterator[str]:
-    """A report that is being made is not asked about faster than the policy says: twice within `every` only for a cause."""
+    """A report that is being made is not asked about faster than the policy says: twice within `every` only for a cause.
+
+    The adaptive policy has no such time; it may find a minute that is worth a dozen questions, not one that is worth thirty.
+    """
     every = min(e.policy.polling.first, e.policy.polling.every)
+    adaptive = e.policy.polling.policy == "adaptive"
     for p in e.processes:
         if p.api_trouble or any(d.process == p.n and d.outcome != "whole" for d in e.downloads):
             continue  # probes of a host that is down, and looks for fresh URLs, are causes
         calm: dict[str, float] = {}
+        asked: dict[str, list[float]] = {}
         for call in e.calls:
             if call.process != p.n or call.kind != "GET" or call.report_id is None:
+                continue
+            if adaptive:
+                times = asked.setdefault(call.report_id, [])
+                times.append(call.at)
+                if len(times) > PESTERED and call.at - times[-PESTERED - 1] < 60.0:
+                    yield f"{call.report_id} was asked about {PESTERED + 1} times within a minute"
                 continue
             before = calm.pop(call.report_id, None)
             if before is not None and call.at - before < min(every, e.policy.polling.max) - EPS:

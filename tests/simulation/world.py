@@ -445,7 +445,7 @@ class World:
             )
             if runner.bug is not None:
                 raise runner.bug
-            self.evidence.texts.append(json.dumps(report))
+            self.evidence.texts.append(json.dumps({**report, "exports": list(report["exports"])}))
             self.point("report written")
         return report
 
@@ -556,7 +556,11 @@ class SimJournal:
         world.committed(events)
 
     async def finish_run(self, report: Mapping[str, Any]) -> None:
-        await self._wish(lambda: self.world.journal.runs.append(to_text(report)))
+        await self._wish(
+            lambda: self.world.journal.runs.append(
+                to_text({name: said for name, said in report.items() if name != "exports"})
+            )
+        )
 
     async def remember(self, name: str, value: Any) -> None:
         def keep() -> None:
@@ -629,7 +633,7 @@ def draw_policy(chance: random.Random, weather: faults.Weather) -> Policy:
             longest_pause=chance.choice((120.0, 900.0)),
         ),
         polling=Polling(
-            policy=chance.choice(("backoff", "steady")),
+            policy=chance.choice(("adaptive", "adaptive", "backoff", "steady")),
             first=chance.choice((5.0, 10.0)),
             every=chance.choice((5.0, 10.0)),
             max=chance.choice((30.0, 60.0)),

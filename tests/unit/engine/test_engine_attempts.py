@@ -7,12 +7,13 @@ import random
 import pytest
 from fakes import Contents, FileHost, LoopClock, Service, Told, make_export, make_policy
 
-from orchestrator.api.account import MemoryAccount
 from orchestrator.engine.attempts import Attempts
 from orchestrator.engine.ports import Accepted, Throttled
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.states import Intended, Planned, apply
 from orchestrator.engine.step import Asked, Live, NotPosted, Posted
+from orchestrator.journal.account import JournalAccount
+from orchestrator.journal.memory import MemoryJournal
 from orchestrator.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.looptime
@@ -30,7 +31,7 @@ class Desk:
             files=FileHost(self.service),
             storage=MemoryStorage(),
             contents=Contents(),
-            account=MemoryAccount(),
+            account=JournalAccount(MemoryJournal(), self.clock),
             clock=self.clock,
             observer=observer,
             policy=policy,
@@ -63,7 +64,7 @@ async def test_a_request_goes_out_and_is_counted():
 
 async def test_nothing_is_sent_through_a_gate_that_closed_after_the_decision():
     desk = Desk()
-    desk.spending.rate.close(desk.clock.now() + 10)
+    desk.spending.rate.close(desk.clock.now() + 10, desk.clock.now())
     assert isinstance(await desk.create(), NotPosted)
     fact = await desk.poll()
     assert isinstance(fact.answer, Throttled)

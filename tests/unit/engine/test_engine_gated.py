@@ -41,7 +41,7 @@ async def test_who_hears_of_silence_closes_the_gate_before_anything_else():
 
 async def test_behind_a_closed_gate_nobody_is_asked():
     files, spending = gated(host := Host())
-    spending.close("files", START + 1.0)
+    spending.close("files", START + 1.0, START)
     with pytest.raises(Held):
         async with files.open(URL):
             pass
@@ -56,7 +56,7 @@ async def test_a_download_that_was_held_is_made_when_the_gate_opens_and_costs_no
 
     async def create_while_the_gate_closes():
         world.storage.create = create
-        world.runner._spending.close("files", world.clock.now() + 20.0)
+        world.runner._spending.close("files", world.clock.now() + 20.0, world.clock.now())
         return await create()
 
     def open_and_note(url, **more):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.engine.finding import RateFinder
 from orchestrator.engine.rate import Rate
 
 EPSILON = 1e-6
@@ -21,7 +22,7 @@ def is_held(times, limit):
 
 @pytest.mark.parametrize(("limit", "seconds"), [(5, 20), (1, 20), (0.5, 60), (2, 20), (1.5, 20), (2.5, 20)])
 def test_a_steady_stream_uses_the_limit(limit, seconds):
-    rate, now, sent = Rate(limit), 1000.0, []
+    rate, now, sent = Rate(RateFinder(limit)), 1000.0, []
     while (now := max(now, rate.next_at())) < 1000 + seconds:
         rate.reserve(now)
         rate.sent(now)
@@ -42,7 +43,7 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
     ),
 )
 def test_no_second_holds_more_than_the_limit(limit, story):
-    rate = Rate(limit)
+    rate = Rate(RateFinder(limit))
     now, sent, gates, under_way = 1000.0, [], [], []
 
     def send_until(until):
@@ -70,20 +71,20 @@ def test_no_second_holds_more_than_the_limit(limit, story):
             under_way.append(now + takes)
         if what == "gate":
             gates.append(now + 10)
-            rate.close(now + 10)
+            rate.close(now + 10, now)
     send_until(math.inf)
     assert is_held(sent, limit)
 
 
 def test_a_gate_is_never_opened_early():
-    rate = Rate(5)
-    rate.close(500)
-    rate.close(400)
+    rate = Rate(RateFinder(5))
+    rate.close(500, 490)
+    rate.close(400, 490)
     assert rate.next_at() == 500
 
 
 def test_a_request_that_was_not_sent_takes_no_place():
-    rate = Rate(2)
+    rate = Rate(RateFinder(2))
     for _ in range(2):
         rate.reserve(100.0)
     assert rate.next_at() == math.inf

@@ -119,8 +119,8 @@ def test_one_host_says_nothing_of_the_other():
 
 def test_downloads_have_places_and_a_gate_of_their_own():
     made = spending(downloads=1)
-    made.close("files", NOW + 20)
-    made.close("files", NOW + 10)
+    made.close("files", NOW + 20, NOW)
+    made.close("files", NOW + 10, NOW)
     assert made.budgets(NOW).fetch_at == NOW + 20
     made.downloading = 1
     assert made.budgets(NOW + 30).fetch_at == math.inf

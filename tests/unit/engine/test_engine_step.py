@@ -168,7 +168,7 @@ def test_a_failed_creation_waits_before_the_next():
 
 def test_the_first_poll_comes_after_first():
     story = Story().created()
-    assert story.wants == (Poll(story.now + 10, "r1"),)
+    assert story.wants == (Poll(story.now + 10, "r1", planned=True),)
 
 
 # ----------------------------------------------------------------------------------------------------------- polling

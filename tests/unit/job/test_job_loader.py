@@ -25,7 +25,7 @@ def test_defaults(job):
     assert (model.api.impersonate, model.api.allow_private) == (None, False)
     assert (model.request.timezone, model.request.format, model.request.end) == ("UTC", "json", "exclusive")
     assert (model.limits.unfinished, model.limits.requests_per_second, model.limits.downloads) == (16, 5.0, 4)
-    assert (model.limits.longest_pause, model.polling.policy, model.polling.jitter) == (900.0, "backoff", 0.2)
+    assert (model.limits.longest_pause, model.polling.policy, model.polling.jitter) == (900.0, "adaptive", 0.2)
     assert (model.polling.first, model.polling.every, model.polling.max) == (10.0, 10.0, 60.0)
     assert (model.retry.attempts, model.retry.base, model.retry.max, model.retry.exports) == (6, 1.0, 60.0, 3)
     assert (model.retry.stuck_after, model.retry.outage, model.retry.ambiguous) == (7200.0, 900.0, "recreate")
@@ -65,6 +65,13 @@ def test_text_is_read_as_written(job):
     assert model.matrix.order == ("team", "window")
 
 
+def test_limits_may_find_themselves(job):
+    all_three = job("limits: auto\n" + WINDOW).model.limits
+    assert (all_three.unfinished, all_three.requests_per_second, all_three.downloads) == ("auto", "auto", "auto")
+    one = job("limits: {unfinished: auto}\n" + WINDOW).model.limits
+    assert (one.unfinished, one.requests_per_second, one.downloads) == ("auto", 5.0, 4)
+
+
 def test_empty_sections_count_as_left_out(job):
     assert job("limits:\nrequest:\n  timezone:\n" + WINDOW).model.request.timezone == "UTC"
 
@@ -78,15 +85,15 @@ def test_empty_sections_count_as_left_out(job):
         ("polling: {last: 1}\n", (4, 11, "polling.last"), ["belongs under matrix.window"]),
         ("limits:\n  unfinishd:\n", (5, 3, "limits.unfinishd"), ["unfinished"]),
         ("limits: {unfinished: many}\n", (4, 22, "limits.unfinished"), ["whole number", "found 'many'"]),
-        ("limits: auto\n", (4, 9, "limits"), ["not available yet"]),
-        ("limits:\n  downloads: auto\n", (5, 14, "limits.downloads"), ["not available yet"]),
+        ("limits: automatic\n", (4, 9, "limits"), ["mapping of keys"]),
+        ("limits: {requests_per_second: Auto}\n", (4, 31, "limits.requests_per_second"), ["above 0 or auto"]),
         ("limits: {requests_per_second: 0}\n", (4, 31, "limits.requests_per_second"), ["above 0"]),
         ("limits: 5\n", (4, 9, "limits"), ["mapping of keys", "unfinished, requests_per_second"]),
         ("output: ./x\n", (4, 9, "output"), ["mapping of keys", "its keys: to, path"]),
         ("request: {teams: {a: b}}\n", (4, 11, "request.teams"), ["a list of ids is due"]),
         ("request: {teams: a}\n", (4, 18, "request.teams"), ["put [ ] around it"]),
         ("output:\n  path: /{window}\n  to: x\n", (5, 9, "output.path"), ["no slash", "below output.to"]),
-        ("polling: {policy: adaptive}\n", (4, 19, "polling.policy"), ["use backoff or steady"]),
+        ("polling: {policy: adaptiv}\n", (4, 19, "polling.policy"), ["did you mean `adaptive`?"]),
         ("polling:\n  first: soon\n", (5, 10, "polling.first"), ["duration", "1h30m"]),
         ("polling: {jitter: 2}\n", (4, 19, "polling.jitter"), ["from 0 to 1"]),
         ("retry: {ambiguous: maybe}\n", (4, 20, "retry.ambiguous"), ["recreate or stop"]),

@@ -137,7 +137,7 @@ def test_a_record_with_odd_values_is_one_to_go_on_from_or_the_journal_is_moved_a
 @costly
 @given(
     st.dictionaries(
-        st.sampled_from(["pause", "pause-files", "durations", "later"]),
+        st.sampled_from(["pause", "pause-files", "lessons", "found", "later"]),
         json_values | spoilt({"set_at": 1.7e9, "until": 1.7e9 + 60}) | st.just("{") | st.lists(st.floats(), max_size=3),
     )
 )
@@ -165,6 +165,8 @@ def test_what_is_known_of_the_account_is_kept_or_forgotten(history, account):
         for host in ("api", "files"):
             await known.pause(1.7e9 + 5, host)
             assert 1.7e9 + 5 <= await known.paused_until(host) < 1e12
-        assert all(0 <= one < 1e12 for one in await known.durations())
+        assert all(0 <= one.low <= one.high < 1e12 for one in await known.lessons())
+        found = await known.found()
+        assert all(limit is None or 0 < limit < 1e12 for limit in (found.per_second, found.unfinished))
 
     asyncio.run(used())

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
 from orchestrator.storage import folders, local
-from orchestrator.storage.local import BLOCK, LocalStorage
+from orchestrator.storage.local import BLOCK, STRETCH, LocalStorage
 
 
 @pytest.fixture
@@ -72,6 +72,34 @@ async def test_unfinished_files_are_ours_alone_and_finished_ones_as_the_umask_sa
             assert mode(out / "manifest.json") == 0o640
     finally:
         os.umask(before)
+
+
+async def test_the_disk_is_set_to_work_while_more_is_received(storage, monkeypatch):
+    asked = []
+    monkeypatch.setattr(folders, "send_off", lambda fd, start, size: asked.append((start, size)))
+    writer = await storage.create()
+    for _ in range(2):
+        for _ in range(2 * STRETCH // BLOCK + 1):
+            await writer.write(b"x" * BLOCK)
+        assert asked == [(0, STRETCH), (STRETCH, STRETCH)]
+        asked.clear()
+        await writer.restart()
+    await writer.close()
+
+
+@pytest.mark.parametrize("system", ["knows it not", "refuses"])
+async def test_a_system_that_can_not_be_asked_to_begin_is_no_error(storage, monkeypatch, system):
+    if system == "refuses":
+
+        def refuse(*_):
+            raise OSError(errno.ESPIPE, "not here")
+
+        monkeypatch.setattr(os, "posix_fadvise", refuse, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    data = os.urandom(STRETCH + BLOCK)
+    await storage.place(await written(storage, data), "f")
+    assert await storage.inspect("f", lambda file: file.read()) == data
 
 
 async def test_a_small_file_takes_few_hops_to_the_disk(storage, monkeypatch):

@@ -1,0 +1,238 @@
+"""The adaptive policy: when to ask for each report, from what all of them have taught. Pure.
+
+Each class of window sizes has a distribution of durations (`durations`) and the best schedule for it (`schedule`). What a
+question may cost is set by two things, whichever is dearer:
+
+courtesy  Exports of the length that the service's advice speaks of are asked about no more often than it advises. Shorter
+          ones are worth relatively more questions, for each wave of them waits for the one before it.
+budget    Requests a second are shared by creations and polls. As long as exports wait to be created, a place that is freed
+          late costs throughput, and so does a creation that waits for its turn; the price at which the requests just
+          suffice to keep all places busy is the best for both.
+
+While nothing is known of a class, its first exports take turns to climb a ladder of ages, so that somebody finds out soon
+how long they take, and each of them is asked about once or twice only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orchestrator.engine.durations import Estimate, Lesson
+from orchestrator.engine.policy import Polling
+from orchestrator.engine.schedule import Schedule, courtesy, solve
+
+KEPT = 150
+"""Lessons of a class that its estimate is made of: enough for its shape, few enough to follow a service that changes."""
+_UNKNOWN = 0.2
+"""Mean durations that a question costs while nobody has finished: those on the ladder ask for all."""
+_USE = 1.4
+"""The share of the requests a second that is planned for."""
+_DEAREST = 4.0
+"""Mean durations that a question may cost at most."""
+_STEPS = 7
+_PATIENCE, _SLACK, _BRISK = 8, 0.22, 5.0
+"""Questions about one export after which what is believed is doubted: each further one waits for `_SLACK` of the age at the
+one before it, less by age / (age + `_BRISK` seconds) for short ones."""
+_LADDER_FROM, _LADDER_UP = 0.1, 1.25
+"""The first age of the ladder, in seconds, and the ratio of its rungs, when several exports share it."""
+_SHARERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the run has to do, and what it may spend."""
+
+    per_second: float
+    """Requests."""
+    places: int
+    """Exports that may be unfinished at once."""
+    waiting: int
+    """Exports that are still to be created."""
+    latency: float = 0.0
+    """Seconds from a question to its answer: the shortest time between two about one export."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    size: int
+    created_at: float
+    asked: int = 0
+    low: float = 0.0
+    """The greatest age at which it was known to be unfinished."""
+
+
+class _Class:
+    """What is known of the exports with windows of one size."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._longest = longest
+        self._estimate = Estimate(first)
+        self.lessons: deque[Lesson] = deque(maxlen=2 * KEPT)
+        self.unheard = 0
+        """Lessons since the estimate was made."""
+        self.running: dict[str, _Watched] = {}
+        self.rung = 0.0
+        self.ladder_ends = first
+        self.schedule: Schedule = solve(self._estimate.mass, _UNKNOWN * first, longest)
+
+    @property
+    def is_due(self) -> bool:
+        return self.unheard >= max(1, min(len(self.lessons), KEPT) // 5)
+
+    def estimate(self) -> None:
+        self.unheard = 0
+        # Finished ones alone would be the short ones of late, with those that run the long ones of old: exports that were
+        # created since one moment are neither.
+        lessons = sorted(self.lessons, key=lambda lesson: lesson.created_at)[-KEPT:]
+        since = lessons[0].created_at if len(lessons) == KEPT else -math.inf
+        self._estimate.learn(
+            ((lesson.low, lesson.high, 1.0) for lesson in lessons),
+            (watched.low for watched in self.running.values() if watched.created_at >= since),
+        )
+
+    def plan(self, load: Load, share: float) -> None:
+        """Finds the schedule for this load, of which the class has `share`."""
+        mean = self._estimate.mean
+        low, high = courtesy(mean), _DEAREST * mean
+        if not self.lessons:
+            low = max(low, _UNKNOWN * mean)
+        self.schedule = solve(self._estimate.mass, low, self._longest, load.latency)
+        if _demand(self.schedule, load, share) <= _USE * load.per_second * share:
+            return
+        for _ in range(_STEPS):
+            price = math.sqrt(low * high)
+            self.schedule = solve(self._estimate.mass, price, self._longest, load.latency)
+            if _demand(self.schedule, load, share) > _USE * load.per_second * share:
+                low = price
+            else:
+                high = price
+        self.schedule = solve(self._estimate.mass, high, self._longest, load.latency)
+
+    @property
+    def climbs(self) -> bool:
+        return not self.lessons and self.rung < self.ladder_ends
+
+    def climber(self) -> _Watched:
+        """Whose turn on the ladder it is: the oldest of those that were asked about least."""
+        return min(self.running.values(), key=lambda watched: watched.asked)
+
+    def next_rung(self) -> float:
+        """The ladder's next age: higher steps for few exports, so that no single one is asked about very often."""
+        few = _SHARERS / min(_SHARERS, max(1, len(self.running)))
+        return max(self.rung * (1 + (_LADDER_UP - 1) * few), _LADDER_FROM * few)
+
+
+def _demand(schedule: Schedule, load: Load, share: float) -> float:
+    """Requests a second that a class with this share of the places makes under this schedule."""
+    busy = min(load.places, load.waiting + load.places) * share
+    each = schedule.polls + (1 if load.waiting else 0)
+    return busy / (schedule.mean + schedule.delay) * each
+
+
+class Asking:
+    """What the run knows of all reports that it asks about. Times are seconds since the epoch."""
+
+    def __init__(self, polling: Polling) -> None:
+        self._polling = polling
+        self._classes: dict[int, _Class] = {}
+        self._reports: dict[str, _Watched] = {}
+        self._load: Load | None = None
+        self._moved = False
+        """The ladder's next rung is another report's turn."""
+
+    def recall(self, lessons: Iterable[Lesson]) -> None:
+        """What earlier runs have learned."""
+        for lesson in lessons:
+            known = self._class(lesson.size)
+            known.lessons.append(lesson)
+            known.unheard += 1
+
+    # ------------------------------------------------------------------------------------------------------- reports
+
+    def began(self, report_id: str, size: int, created_at: float) -> None:
+        """A report is to be asked about; `created_at` is when its creation was answered."""
+        if report_id not in self._reports:
+            watched = self._reports[report_id] = _Watched(size, created_at)
+            self._class(size).running[report_id] = watched
+
+    def asks(self, report_id: str, now: float) -> None:
+        """A question about it goes out."""
+        watched = self._reports.get(report_id)
+        if watched is not None:
+            watched.asked += 1
+            known = self._class(watched.size)
+            self._moved |= known.climbs
+            known.rung = max(known.rung, now - watched.created_at)
+
+    def unfinished(self, report_id: str, sent_at: float) -> None:
+        """The answer to a question that was sent at `sent_at` was "not yet"."""
+        watched = self._reports[report_id]
+        watched.low = max(watched.low, sent_at - watched.created_at)
+
+    def finished(self, report_id: str, sent_at: float) -> Lesson:
+        """It was "done": a lesson."""
+        watched = self._reports[report_id]
+        self.forget(report_id)
+        age = max(0.0, sent_at - watched.created_at)
+        lesson = Lesson(watched.size, watched.created_at, min(watched.low, age), age)
+        known = self._class(watched.size)
+        known.lessons.append(lesson)
+        known.unheard += 1
+        return lesson
+
+    def forget(self, report_id: str) -> None:
+        """The report is not asked about any more, or what it does says nothing of how long exports take."""
+        watched = self._reports.pop(report_id, None)
+        if watched is not None:
+            del self._class(watched.size).running[report_id]
+
+    # ---------------------------------------------------------------------------------------------------------- when
+
+    def due(self, report_id: str) -> float | None:
+        """When to ask for it next; None for a report that is none of ours."""
+        watched = self._reports.get(report_id)
+        if watched is None:
+            return None
+        known = self._class(watched.size)
+        age = known.schedule.after(watched.low)
+        if watched.asked >= _PATIENCE:
+            apart = watched.low * _SLACK * watched.low / (watched.low + _BRISK)
+            age = max(age, watched.low + min(apart, self._polling.max))
+        at = watched.created_at + age
+        if known.climbs and watched is known.climber():
+            at = min(at, watched.created_at + known.next_rung())
+        return at
+
+    def replan(self, load: Load) -> bool:
+        """Takes the latest lessons and the load to heart; whether that has changed when reports are due."""
+        changed, self._moved = self._moved, False
+        loads = self._load is None or _differs(self._load, load)
+        total = max(1, sum(len(known.running) for known in self._classes.values()))
+        for known in self._classes.values():
+            if known.is_due and known.unheard:
+                known.estimate()
+            elif not (loads and known.running):
+                continue
+            known.plan(load, max(len(known.running), 1) / total)
+            changed = True
+            self._load = load
+        return changed
+
+    def _class(self, size: int) -> _Class:
+        known = self._classes.get(size)
+        if known is None:
+            known = self._classes[size] = _Class(self._polling.first, self._polling.max)
+        return known
+
+
+def _differs(before: Load, after: Load) -> bool:
+    """Whether a load asks for another plan: what grows or shrinks by a tenth does."""
+    return (
+        bool(before.waiting) != bool(after.waiting)
+        or abs(math.log(after.places / before.places)) > 0.1
+        or abs(math.log(after.per_second / before.per_second)) > 0.1
+        or abs(after.latency - before.latency) > 0.2 * before.latency + 0.01
+    )

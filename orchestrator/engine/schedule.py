@@ -1,0 +1,110 @@
+"""When to ask, for a known distribution of durations and a known price of a question. Pure.
+
+Asking early costs questions, asking late costs time. With a price in seconds of delay put on each question, the best
+series of ages is found by dynamic programming from the greatest age down: the cost of having heard "not yet" at one age
+is that of the next question, of the delay of those that finish before it, and of having heard "not yet" again there.
+As the distribution narrows the series goes from many questions to a single one just after the moment at which all
+are finished.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
+
+from orchestrator.engine.durations import EDGES, MIDDLES
+
+_SHARE, _LONG, _LEAST = 0.055, 60.0, 0.002
+"""A question costs `_SHARE` of a duration, less by duration / (duration + `_LONG` seconds) for short ones, but `_LEAST` of it."""
+_NEGLIGIBLE = 2e-4
+"""The share of exports beyond the ages that are planned for."""
+_TAIL = 1.15
+"""Beyond them each question comes so many times later than the one before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    polls: float
+    """Questions that an export takes, on average."""
+    delay: float
+    """Seconds from the end of an export until that is noticed, on average."""
+    mean: float
+    """Seconds that an export takes, on average."""
+    _first: int
+    _next: Sequence[int]
+    """For each cell from `_first` on: the cell at whose end to ask after "not yet" at the end of that cell."""
+    _longest: float
+
+    def after(self, age: float) -> float:
+        """The age at which to ask next, when at `age` (0: never asked) the answer was "not yet"."""
+        at = bisect_right(EDGES, age) - 1  # the last cell that has passed
+        last = self._first + len(self._next) - 1
+        if at < self._first:
+            at = self._first - 1
+            found = EDGES[self._next[0]]
+        elif at < last:
+            found = EDGES[self._next[at - self._first + 1]]
+        else:
+            found = age * _TAIL
+        return min(max(found, age), age + self._longest)
+
+
+def courtesy(seconds: float) -> float:
+    """What a question is worth at least, in seconds of delay, about exports that take so long.
+
+    Those of the length that the service's advice speaks of are then asked about no more often than it advises; shorter
+    ones are worth relatively more questions, for each wave of them waits for the one before it.
+    """
+    return seconds * max(_LEAST, _SHARE * seconds / (seconds + _LONG))
+
+
+def solve(mass: Sequence[float], price: float, longest: float, shortest: float = 0.0) -> Schedule:
+    """The best schedule for this distribution on the grid of `durations`.
+
+    `price` is what one question is worth, in seconds of delay, or more where an export has turned out to be a long one; `longest` and `shortest` the bounds of
+    the silence between two questions, in seconds.
+    """
+    whole = sum(mass)
+    cut = _NEGLIGIBLE * whole
+    sums = list(accumulate(mass))
+    first = next(n for n, below in enumerate(sums) if below > cut)
+    last = next(n for n, below in enumerate(sums) if below >= whole - cut)
+    ages = EDGES[first : last + 1]
+    size = len(ages)
+    # Position 0 is "never asked"; position i is "not yet at the end of cell first + i - 1".
+    share = [m / whole for m in mass[first : last + 1]]
+    below = [0.0, *accumulate(share)]
+    moment = [0.0, *accumulate(s * middle for s, middle in zip(share, MIDDLES[first : last + 1], strict=True))]
+    above = below[size]
+    cost = [0.0] * (size + 1)
+    chosen = [size] * (size + 1)
+    farthest = size
+    for i in range(size - 1, -1, -1):
+        start = ages[i - 1] if i else 0.0
+        here, done = below[i], moment[i]
+        best, at = inf, i + 1
+        # The later the last answer, the later the next question: what is chosen never moves down with i.
+        for k in range(i + 1, farthest + 1):
+            age = ages[k - 1]
+            if age - start > longest and best < inf:
+                break
+            if i and age - start < shortest and k < farthest:
+                continue
+            value = age * (below[k] - here) - (moment[k] - done) + cost[k]
+            if value < best:
+                best, at = value, k
+        cost[i] = best + max(price, courtesy(start)) * (above - here)
+        chosen[i] = farthest = at
+    polls = delay = 0.0
+    i = 0
+    while i < size and above - below[i] > 0:
+        k = chosen[i]
+        polls += above - below[i]
+        delay += ages[k - 1] * (below[k] - below[i]) - (moment[k] - moment[i])
+        i = k
+    return Schedule(
+        polls / above, delay / above, moment[size] / above, first, tuple(first + k - 1 for k in chosen[:size]), longest
+    )
