@@ -40,6 +40,9 @@ T = TypeVar("T")
 BLOCK = 1024 * 1024
 """Bytes gathered for one write: each is a hop to a thread and back, which small writes would drown in."""
 
+STRETCH = 8 * BLOCK
+"""Bytes after which the disk is set to work, so that it writes while more is received and not only in the end."""
+
 THREADS = 4
 """The storage's own, so that slow disks and DNS look-ups (asyncio's default pool) never wait for each other."""
 
@@ -193,7 +196,7 @@ class LocalWriter:
         self._pool = pool
         self._file: AsyncFileIO | None = None
         self._gathered = bytearray()
-        self._empty = True
+        self._handed = self._sent_off = 0
         self._failure: StorageError | None = None
 
     @property
@@ -211,7 +214,7 @@ class LocalWriter:
     async def restart(self) -> None:
         self._gathered.clear()
         self._failure = None
-        if not self._empty:  # a new file has been emptied already, and most files are so small that each hop counts
+        if self._handed:  # a new file has been emptied already, and most files are so small that each hop counts
             await settled(self._emptied())
 
     async def finish(self) -> None:
@@ -235,20 +238,27 @@ class LocalWriter:
         if self._failure is not None:
             raise self._failure
         block, self._gathered = memoryview(self._gathered), bytearray()
-        self._empty = self._empty and not block
+        self._handed += len(block)
         try:
             with refusing(self._temp, self._folder.place):
                 while block:  # near the end of a disk or a limit, a write may take only a part
                     block = block[await file.write(block) :]
+                if self._handed - self._sent_off >= STRETCH:
+                    await self._send_off(file.fileno())
         except StorageError as error:
             self._failure = error
             raise
+
+    async def _send_off(self, fd: int) -> None:
+        start, self._sent_off = self._sent_off, self._handed
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._pool, folders.send_off, fd, start, self._handed - start)
 
     async def _emptied(self) -> None:
         with refusing(self._temp, self._folder.place):
             await self._handle().seek(0)
             await self._handle().truncate(0)
-        self._empty = True
+        self._handed = self._sent_off = 0
 
     async def _synced(self) -> None:
         await self._flushed()
