@@ -15,6 +15,7 @@ how long they take, and each of them is asked about once or twice only.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ _USE = 1.4
 """The share of the requests a second that is planned for."""
 _DEAREST = 4.0
 """Mean durations that a question may cost at most."""
-_STEPS = 7
+_STEPS = 5
 _PATIENCE, _SLACK, _BRISK = 8, 0.22, 5.0
 """Questions about one export after which what is believed is doubted: each further one waits for `_SLACK` of the age at the
 one before it, less by age / (age + `_BRISK` seconds) for short ones."""
@@ -76,7 +77,7 @@ class _Class:
         self.running: dict[str, _Watched] = {}
         self.rung = 0.0
         self.ladder_ends = first
-        self.schedule: Schedule = solve(self._estimate.mass, _UNKNOWN * first, longest)
+        self.schedule = _at_first(first, longest)
 
     @property
     def is_due(self) -> bool:
@@ -123,6 +124,11 @@ class _Class:
         """The ladder's next age: higher steps for few exports, so that no single one is asked about very often."""
         few = _SHARERS / min(_SHARERS, max(1, len(self.running)))
         return max(self.rung * (1 + (_LADDER_UP - 1) * few), _LADDER_FROM * few)
+
+
+@functools.lru_cache(8)
+def _at_first(first: float, longest: float) -> Schedule:
+    return solve(Estimate(first).mass, _UNKNOWN * first, longest)
 
 
 def _demand(schedule: Schedule, load: Load, share: float) -> float:

@@ -21,6 +21,8 @@ _SHARE, _LONG, _LEAST = 0.055, 60.0, 0.002
 """A question costs `_SHARE` of a duration, less by duration / (duration + `_LONG` seconds) for short ones, but `_LEAST` of it."""
 _NEGLIGIBLE = 2e-4
 """The share of exports beyond the ages that are planned for."""
+_WORTH, _APART = 0.006, 1.1
+"""Two ages at which a question may come have so great a share of all exports between them, or are so many times apart."""
 _TAIL = 1.15
 """Beyond them each question comes so many times later than the one before it."""
 
@@ -33,22 +35,16 @@ class Schedule:
     """Seconds from the end of an export until that is noticed, on average."""
     mean: float
     """Seconds that an export takes, on average."""
-    _first: int
+    _ages: Sequence[float]
+    """Those at which a question may come."""
     _next: Sequence[int]
-    """For each cell from `_first` on: the cell at whose end to ask after "not yet" at the end of that cell."""
+    """After "not yet" at the n-th age, counted from 1 (0: never asked), the age with this number is the next one."""
     _longest: float
 
     def after(self, age: float) -> float:
         """The age at which to ask next, when at `age` (0: never asked) the answer was "not yet"."""
-        at = bisect_right(EDGES, age) - 1  # the last cell that has passed
-        last = self._first + len(self._next) - 1
-        if at < self._first:
-            at = self._first - 1
-            found = EDGES[self._next[0]]
-        elif at < last:
-            found = EDGES[self._next[at - self._first + 1]]
-        else:
-            found = age * _TAIL
+        passed = bisect_right(self._ages, age)
+        found = self._ages[self._next[passed] - 1] if passed < len(self._next) else age * _TAIL
         return min(max(found, age), age + self._longest)
 
 
@@ -72,15 +68,19 @@ def solve(mass: Sequence[float], price: float, longest: float, shortest: float =
     sums = list(accumulate(mass))
     first = next(n for n, below in enumerate(sums) if below > cut)
     last = next(n for n, below in enumerate(sums) if below >= whole - cut)
-    ages = EDGES[first : last + 1]
+    moments = list(accumulate(m * middle for m, middle in zip(mass, MIDDLES, strict=True)))
+    # Position 0 is "never asked", position i "not yet" at the i-th of these ages, which are few where little happens.
+    cells = [first]
+    for n in range(first + 1, last + 1):
+        if n == last or sums[n] - sums[cells[-1]] > _WORTH * whole or EDGES[n] > _APART * EDGES[cells[-1]]:
+            cells.append(n)
+    ages = [EDGES[n] for n in cells]
+    below = [0.0, *(sums[n] / whole for n in cells)]
+    moment = [0.0, *(moments[n] / whole for n in cells)]
     size = len(ages)
-    # Position 0 is "never asked"; position i is "not yet at the end of cell first + i - 1".
-    share = [m / whole for m in mass[first : last + 1]]
-    below = [0.0, *accumulate(share)]
-    moment = [0.0, *accumulate(s * middle for s, middle in zip(share, MIDDLES[first : last + 1], strict=True))]
     above = below[size]
     cost = [0.0] * (size + 1)
-    chosen = [size] * (size + 1)
+    chosen = [size] * size
     farthest = size
     for i in range(size - 1, -1, -1):
         start = ages[i - 1] if i else 0.0
@@ -100,11 +100,9 @@ def solve(mass: Sequence[float], price: float, longest: float, shortest: float =
         chosen[i] = farthest = at
     polls = delay = 0.0
     i = 0
-    while i < size and above - below[i] > 0:
+    while i < size:
         k = chosen[i]
         polls += above - below[i]
         delay += ages[k - 1] * (below[k] - below[i]) - (moment[k] - moment[i])
         i = k
-    return Schedule(
-        polls / above, delay / above, moment[size] / above, first, tuple(first + k - 1 for k in chosen[:size]), longest
-    )
+    return Schedule(polls / above, delay / above, moment[size] / above, ages, chosen, longest)
