@@ -172,6 +172,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="fewer cases")
+    parser.add_argument(
+        "--kind", choices=["free", "strict"], help="cases where limits don't bind, or of the strict service"
+    )
     parser.add_argument("--only", nargs="+", metavar="CASE", choices=[case.name for case in CASES])
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--polling", default=POLLING, help="the job file's polling section")
@@ -182,6 +185,8 @@ def main() -> None:
         print("\n".join(f"{case.name:16} {case.about}" for case in CASES))
         return
     cases = [case for case in CASES if (case.name in args.only if args.only else case.quick or not args.quick)]
+    if args.kind:
+        cases = [case for case in cases if case.strict == (args.kind == "strict")]
     played: dict[str, list[Outcome]] = defaultdict(list)
     for n in range(args.rounds):
         for case in cases:
