@@ -19,7 +19,8 @@ import anyio
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
 from orchestrator.api.network import Network, passwords
-from orchestrator.cli import logs, options, say, wiring
+from orchestrator.cli import options, say, wiring
+from orchestrator.cli.log_later import set_up_with_the_first_line
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE
@@ -41,6 +42,7 @@ from orchestrator.progress.summary import print_summary
 from orchestrator.storage.local import LocalStorage
 
 if TYPE_CHECKING:
+    from orchestrator.cli.logs import Stream
     from orchestrator.cli.task import Task
 
 END = POST_GRACE + 2.0
@@ -238,7 +240,7 @@ class Session:
         as_json = talk.log_format == "json"
         kind = pick(sys.stderr, os.environ, quiet=talk.quiet, no_progress=talk.no_progress or as_json)
         observers: list[Observer] = []
-        stream: logs.Stream = sys.stderr
+        stream: Stream = sys.stderr
         if kind == "live":
             live = LiveProgress(self._console, self._clock.now)
             self._progress, stream = live, live.stream
@@ -248,9 +250,19 @@ class Session:
             self._progress = plain
             observers.append(plain)
         level = logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO
-        logs.configure("json" if as_json else "text", level, stream, self._secrets)
+
+        def configure() -> None:
+            from orchestrator.cli import logs
+
+            logs.configure("json" if as_json else "text", level, stream, self._secrets)
+
         if as_json or talk.verbose or talk.quiet or talk.no_progress:
-            observers.append(logs.LogObserver())
+            from orchestrator.cli.logs import LogObserver
+
+            configure()
+            observers.append(LogObserver())
+        else:
+            set_up_with_the_first_line(configure)
         return Observers(*observers)
 
     def _warn(self, told: str | None) -> None:
