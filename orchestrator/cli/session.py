@@ -32,6 +32,7 @@ from orchestrator.engine.states import Moved, Record, State, Stored
 from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.lock import JobLock
+from orchestrator.journal.machine import Machine, place
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.journal.state_dir import prepare_state
 from orchestrator.progress.choose import pick
@@ -73,6 +74,7 @@ class Session:
         self._progress: Progress | None = None
         proxy = task.network.proxy
         self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
+        self._token = token
         self._secrets = [token, *passwords(self._proxy)]
         say.never(self._secrets)
 
@@ -87,7 +89,7 @@ class Session:
             try:
                 self._warn(journal.rebuilt)
                 self._warn(journal.warning)
-                async with self._neighbours() as (api, files, storage):
+                async with self._neighbours() as (api, files, storage), self._beside_others() as machine:
                     ends = self._end_by(deadline, started)
                     with self._interrupted(ends) as stopped:
                         memory = await self._recall(journal, snapshot, storage, adopt=adopt)
@@ -109,6 +111,7 @@ class Session:
                         observer=observer,
                         policy=task.policy(fail_fast=fail_fast),
                         random=random.SystemRandom(),
+                        shared=machine,
                     )
                     report = await self._carry_out(runner, items, records, ends, manifest_stale=stale)
             finally:
@@ -197,6 +200,18 @@ class Session:
             ) as files,
         ):
             yield api, files, storage
+
+    @contextlib.asynccontextmanager
+    async def _beside_others(self) -> AsyncIterator[Machine | None]:
+        """What this run shares with others of the account on this machine; None if the job opts out."""
+        if not self._task.limits.shared:
+            yield None
+            return
+        machine = Machine(place(self._task.api.base_url, self._token, os.environ))
+        try:
+            yield machine
+        finally:
+            machine.close()
 
     async def _recall(
         self, journal: SqliteJournal, snapshot: Snapshot, storage: LocalStorage, *, adopt: bool

@@ -65,7 +65,7 @@ class Task:
 
 
 def _limits(section: LimitsSection) -> Limits:
-    figures = section.model_dump()
+    figures = section.model_dump(exclude={"shared"})
     starts = {"unfinished": "unfinished_start", "requests_per_second": "requests_start", "downloads": "downloads_start"}
     for name, start in starts.items():
         if figures[name] == "auto":

@@ -21,8 +21,9 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.engine.durations import Estimate, Lesson
+from orchestrator.engine.durations import Estimate
 from orchestrator.engine.policy import Polling
+from orchestrator.engine.ports import Lesson
 from orchestrator.engine.schedule import Schedule, courtesy, solve
 
 KEPT = 150

@@ -16,7 +16,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
 GRAIN = 1.025
 """The ratio of neighbouring ages on the grid: half of it is how late a poll comes for durations that never vary."""
@@ -39,16 +38,6 @@ _GUESS = 0.5
 _GUESS_SPREAD = 1.0
 """The standard deviation of the guess's logarithm: a factor of three either way is no surprise."""
 _LEAST_SPREAD = 0.03
-
-
-class Lesson(NamedTuple):
-    """An export of a size (`size_of`) was unfinished at the age `low` and finished at `high`, in seconds."""
-
-    size: int
-    created_at: float
-    """Seconds since the epoch."""
-    low: float
-    high: float
 
 
 def size_of(window: tuple[int, int]) -> int:

@@ -18,13 +18,12 @@ finished unnoticed, so an accepted POST proves little about the cap.)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 DOUBLING = 3.0
 """Seconds in which the rate doubles until the first refusal."""
-CLIMB, CREEP = 0.04, 0.003
-"""The rate's growth in a second afterwards: when it is free to climb, and while it waits for that."""
-FIRST_HOLD, LONGEST_HOLD = 30.0, 1800.0
+CLIMB, CREEP = 0.04, 0.05
+"""The rate's growth afterwards: in a second when it is free to climb, in all while it waits for that."""
+FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0
 """Seconds for which a limit that was refused is not exceeded again: at first, and at most."""
 LOWEST = 0.2
 """Requests a second below which no refusal brings the rate."""
@@ -37,14 +36,6 @@ _ENOUGH = 10
 _SLOW, _SLOW_BY = 2.0, 0.25
 """Answers are slow when they take so many times as long as they used to, and so many seconds more."""
 _SMOOTHING = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a run has learned of an account's limits, for the next one. None: nothing yet."""
-
-    per_second: float | None = None
-    unfinished: int | None = None
 
 
 class RateFinder:
@@ -124,7 +115,7 @@ class RateFinder:
 
     def _grow(self, seconds: float, now: float) -> None:
         if now < self._held_until:
-            growth = 1 + CREEP * seconds
+            growth = 1 + CREEP * seconds / self._hold
         elif self._since is None and not self.known:
             growth = 2.0 ** (seconds / DOUBLING)
         else:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from orchestrator.content.digest import Digest
-from orchestrator.engine.durations import Lesson
 from orchestrator.engine.events import Told
-from orchestrator.engine.finding import Found
 from orchestrator.engine.states import Event, Record
 
 T = TypeVar("T")
@@ -344,6 +342,49 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Leaves the journal as one file. No call may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Times are seconds since the epoch."""
+
+    at: float
+    """When this run may send its next request."""
+    closed_until: float
+    """Until when some run of the account was asked for silence."""
+    others: int
+    """Exports that other runs have unfinished."""
+
+
+class Shared(Protocol):
+    """What runs of one account on one machine share. Returns at once, and never raises."""
+
+    def take(self, now: float, interval: float, unfinished: int) -> Turn:
+        """A turn in the row of all requests, after which the next one comes `interval` seconds later.
+
+        `unfinished` tells the others how many exports this run has under way.
+        """
+
+    def close_until(self, until: float) -> None:
+        """The service asks for silence."""
+
+
+class Lesson(NamedTuple):
+    """An export of a size (`durations.size_of`) was unfinished at the age `low` and finished at `high`, in seconds."""
+
+    size: int
+    created_at: float
+    """Seconds since the epoch."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run has learned of an account's limits, for the next one. None: nothing yet."""
+
+    per_second: float | None = None
+    unfinished: int | None = None
 
 
 class Account(Protocol):

@@ -28,7 +28,7 @@ from orchestrator.engine import result
 from orchestrator.engine.asking import Asking, Load
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Go, Ref, Wants, choose
-from orchestrator.engine.durations import Lesson, size_of
+from orchestrator.engine.durations import size_of
 from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Troubled
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
@@ -43,7 +43,9 @@ from orchestrator.engine.ports import (
     ExportApi,
     Files,
     Journal,
+    Lesson,
     Observer,
+    Shared,
     Status,
     Storage,
 )
@@ -133,6 +135,7 @@ class Runner:
         observer: Observer,
         policy: Policy,
         random: random.Random,
+        shared: Shared | None = None,
     ) -> None:
         self._api = api
         self._files = files
@@ -144,6 +147,7 @@ class Runner:
         self._observer = observer
         self._policy = policy
         self._random = random
+        self._shared = shared
         self._records: dict[str, Record] = {}
         self._lives: dict[Ref, Live] = {}
         self._wants = Wants()
@@ -193,7 +197,7 @@ class Runner:
         self._park_at = park_at
         self._records = dict(records)
         self._manifest_stale = manifest_stale
-        self._spending = Spending(self._policy, self._observer, await self._account.found())
+        self._spending = Spending(self._policy, self._observer, found=await self._account.found(), shared=self._shared)
         self._attempts = Attempts(
             api=self._api,
             files=self._files,
@@ -376,6 +380,8 @@ class Runner:
             self._replan(now)
             choice = choose(self._wants, self._spending.budgets(now), now)
             if isinstance(choice, Go):
+                if isinstance(choice.want, (Create, Poll)) and not self._spending.has_turn(now):
+                    continue
                 if self._is_probe(choice.want) and self._attempts.known is not None:
                     self._start_probe(tasks, *self._attempts.known, now)
                 else:

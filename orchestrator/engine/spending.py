@@ -14,10 +14,10 @@ from typing import Literal
 from orchestrator.engine import backoff
 from orchestrator.engine.choose import Budgets
 from orchestrator.engine.events import OutageBegan, OutageEnded
-from orchestrator.engine.finding import CapFinder, Found, RateFinder
+from orchestrator.engine.finding import CapFinder, RateFinder
 from orchestrator.engine.health import Health, Streak
 from orchestrator.engine.policy import Policy
-from orchestrator.engine.ports import Observer
+from orchestrator.engine.ports import Found, Observer, Shared
 from orchestrator.engine.rate import Rate
 from orchestrator.engine.states import Part, State
 
@@ -32,7 +32,14 @@ ENOUGH_TO_LEARN = 5
 
 
 class Spending:
-    def __init__(self, policy: Policy, observer: Observer, found: Found = Found()) -> None:  # noqa: B008  frozen
+    def __init__(
+        self, policy: Policy, observer: Observer, *, found: Found | None = None, shared: Shared | None = None
+    ) -> None:
+        """`found`: the limits as earlier runs have found them; `shared`: with other runs of the account, if there may be some."""
+        found = found or Found()
+        self._shared = shared
+        self._turn: float | None = None
+        self._others = 0
         self._policy = policy
         self._observer = observer
         self._durations: deque[float] = deque(maxlen=DURATIONS)
@@ -65,7 +72,7 @@ class Spending:
         while self._ghosts and self._ghosts[0] <= now:
             heapq.heappop(self._ghosts)
         return Budgets(
-            request_at=max(self.rate.next_at(), self._host_at("api", self.asking)),
+            request_at=max(self.rate.next_at(), self._turn or 0.0, self._host_at("api", self.asking)),
             create_at=self._create_at(),
             fetch_at=self._fetch_at(),
             # A probe of a host that is down had better be a GET: it can't leave anything behind.
@@ -80,8 +87,9 @@ class Spending:
     def _create_at(self) -> float:
         if self.doubted:
             return math.inf
-        free = self.cap.most - self.unfinished
-        if free > 0:
+        # However many others have under way, one is always this run's: their end is seen by asking about it.
+        free = self.cap.most - self.unfinished - self._others
+        if free > 0 or not self.unfinished:
             return -math.inf
         return self._ghosts[0] if self._ghosts else math.inf
 
@@ -89,6 +97,19 @@ class Spending:
         if self.downloading >= self.places.most:
             return math.inf
         return max(self.files_closed_until, self._host_at("files", self.downloading))
+
+    def has_turn(self, now: float) -> bool:
+        """Whether a request may go now, in the row of all runs of the account; it is to go then."""
+        if self._shared is None:
+            return True
+        if self._turn is None:
+            turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished)
+            self._turn, self._others = turn.at, turn.others
+            self.rate.close(turn.closed_until, now)
+        if max(self._turn, self.rate.closed_until) > now:
+            return False
+        self._turn = None
+        return True
 
     def took_turn(self, *, polled: bool) -> None:
         self._creations_in_a_row = 0 if polled else self._creations_in_a_row + 1
@@ -191,6 +212,8 @@ class Spending:
         """The host asked for silence."""
         if host == "api":
             self.rate.close(until, now)
+            if self._shared is not None:
+                self._shared.close_until(until)
         else:
             self.files_closed_until = max(self.files_closed_until, until)
 

@@ -289,6 +289,10 @@ class Limits(Section):
     )
     downloads: Limit = Field(default=4, description="Downloads at one time; a number, or auto.")
     longest_pause: Duration = Field(default=900.0, description="A Retry-After beyond this parks the run.")
+    shared: Flag = Field(
+        default=True,
+        description="Runs at one time on this machine with the same base_url and token share these limits and every pause.",
+    )
 
 
 class Polling(Section):

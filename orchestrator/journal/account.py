@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Protocol
 
-from orchestrator.engine.durations import Lesson
-from orchestrator.engine.finding import Found
-from orchestrator.engine.ports import Clock
+from orchestrator.engine.ports import Clock, Found, Lesson
 
 LESSONS = 300
 """How many lessons are kept: the latest ones."""

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.engine.durations import Lesson
-from orchestrator.engine.finding import Found
+from orchestrator.engine.ports import Found, Lesson
 from orchestrator.journal.account import LESSONS, JournalAccount
 from orchestrator.journal.memory import Disk, MemoryJournal
 from orchestrator.journal.sqlite import SqliteJournal

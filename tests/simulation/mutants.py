@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant("a POST goes out through a gate that has just closed", "engine.attempts:Attempts.create",
            "self._spending.rate.closed_until > now", "False"),
     Mutant("the file host's Retry-After is ignored", "engine.gated:GatedFiles.open",
-           'self._spending.close("files", self._clock.now() + broken.wait)', "pass"),
+           'self._spending.close("files", now + broken.wait, now)', "pass"),
     Mutant("a download goes out through a gate that has just closed", "engine.gated:GatedFiles.open",
            "self._spending.files_closed_until > self._clock.now()", "False"),
     Mutant("the window of the rate is one too wide", "engine.rate:Rate.next_at",

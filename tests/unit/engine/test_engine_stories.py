@@ -7,9 +7,8 @@ import asyncio
 import pytest
 from fakes import World, completed, make_exports, rows_of
 
-from orchestrator.engine.durations import Lesson
 from orchestrator.engine.policy import Retry
-from orchestrator.engine.ports import FileBroken, FileRefused, NotFound, Status
+from orchestrator.engine.ports import FileBroken, FileRefused, Lesson, NotFound, Status
 from orchestrator.engine.states import Cause, State
 
 pytestmark = pytest.mark.looptime

@@ -1,0 +1,139 @@
+"""What all runs of one account on this machine share: one row of requests, one gate, one cap on unfinished exports.
+
+The service counts by account, not by process: two jobs that run at one time with the same token would together ask twice as
+fast as either believes. So each run takes its requests' turns from a small file that all of them lock for an instant. It
+holds no token and no data, only times and counts, and lies where the system keeps what is not to outlive it; a run that
+can't use it goes on alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from orchestrator.engine.ports import Turn
+
+FORGOTTEN = 120.0
+"""Seconds after which a run that has not asked for a turn is taken for gone."""
+LATENESS = 0.05
+"""Seconds by which the row may catch up, as a run's own pace may."""
+FARTHEST = 60.0
+"""Seconds ahead in which a turn is believed."""
+_LARGEST = 64 * 1024
+
+
+def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
+    """The file for an account: in the user's runtime folder, or in one of their own below the one for temporary files."""
+    name = hashlib.sha256(f"orchestrator\0{host}\0{token}".encode()).hexdigest()[:32]
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "orchestrator" if runtime else Path(tempfile.gettempdir()) / f"orchestrator-{os.getuid()}"
+    return folder / f"{name}.json"
+
+
+class Machine:
+    """Implements `Shared` on a file. Never raises: what can't be read or written is as if nobody else were there.
+
+    The last run of an account takes the file away with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._me = secrets.token_hex(8)
+        self._fd: int | None = None
+
+    def take(self, now: float, interval: float, unfinished: int) -> Turn:
+        with self._held() as known:
+            # A turn that lies far ahead was left by a run with another idea of the time.
+            row = known.next if known.next < now + FARTHEST else now
+            known.next = max(row, now - LATENESS) + interval
+            known.runs[self._me] = unfinished, now
+            known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
+            others = sum(count for name, (count, _) in known.runs.items() if name != self._me)
+            return Turn(max(row, now), known.closed_until, others)
+
+    def close_until(self, until: float) -> None:
+        with self._held() as known:
+            known.closed_until = max(known.closed_until, until)
+
+    def close(self) -> None:
+        """The run is over."""
+        with self._held() as known:
+            known.runs.pop(self._me, None)
+            if not known.runs:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[_Known]:
+        """What is known, written back at the end. What is done to it is lost if the file can't be used."""
+        known = _Known()
+        try:
+            fd = self._locked()
+        except OSError:
+            yield known
+            return
+        try:
+            known = _Known.read(fd)
+            yield known
+            with contextlib.suppress(OSError):
+                known.write(fd)
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def _locked(self) -> int:
+        """The file's descriptor, locked, and surely that of the file that has its name now."""
+        while True:
+            if self._fd is None:
+                self._fd = _open(self._path)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._fd), self._path.stat()):
+                    return self._fd
+            os.close(self._fd)
+            self._fd = None
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the file says. Times are seconds since the epoch."""
+
+    next: float = 0.0
+    closed_until: float = 0.0
+    runs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """For each run its unfinished exports, and when it was seen last."""
+
+    @classmethod
+    def read(cls, fd: int) -> _Known:
+        """Nothing if the file says what no run has written."""
+        try:
+            said = json.loads(os.pread(fd, _LARGEST, 0))
+            runs = {str(name): (int(count), float(seen)) for name, (count, seen) in said["runs"].items()}
+            return cls(float(said["next"]), float(said["closed_until"]), runs)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+            return cls()
+
+    def write(self, fd: int) -> None:
+        data = json.dumps(asdict(self)).encode()
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+
+
+def _open(path: Path) -> int:
+    """Raises OSError if the folder is not this user's own: anybody may make one of that name below a shared folder."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{path.parent} belongs to somebody else")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

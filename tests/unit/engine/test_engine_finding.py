@@ -1,0 +1,142 @@
+"""Limits that find themselves, against a token bucket and a cap that say nothing but 429."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from orchestrator.engine.finding import FIRST_HOLD, LONGEST_HOLD, LOWEST, CapFinder, RateFinder
+from orchestrator.engine.rate import LOW, RAMP, Rate
+
+NOW = 1_700_000_000.0
+
+
+class Bucket:
+    """What a service does that allows so many requests a second, and some at once."""
+
+    def __init__(self, per_second, burst):
+        self.per_second, self.burst = per_second, burst
+        self.tokens, self.at = float(burst), NOW
+
+    def takes(self, now):
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.per_second)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+def talk(finder, bucket, seconds, *, pause=1.0, idle=0.0):
+    """A client with always more to ask. When each request was admitted, and when one was refused."""
+    rate, now = Rate(finder), NOW
+    admitted, refused = [], []
+    while now < NOW + seconds:
+        now = max(now + idle, rate.next_at())
+        rate.reserve(now)
+        rate.sent(now)
+        if bucket.takes(now):
+            admitted.append(now - NOW)
+        else:
+            refused.append(now - NOW)
+            finder.refused(now, certain=True)
+            rate.close(now + pause, now)
+    return admitted, refused
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(5, 5), (20, 5), (1, 1), (2, 30)])
+def test_the_rate_of_a_service_is_found_and_hardly_ever_exceeded(per_second, burst):
+    finder = RateFinder(100, 2)
+    admitted, refused = talk(finder, Bucket(per_second, burst), 600)
+    late = [at for at in admitted if at > 60]
+    assert len(late) > 0.8 * per_second * 540
+    assert len([at for at in refused if at > 60]) < 0.01 * len(late)
+    assert finder.known
+
+
+def test_a_rate_that_is_never_refused_grows_to_its_ceiling_and_not_beyond():
+    finder = RateFinder(50, 2)
+    talk(finder, Bucket(1000, 1000), 60)
+    assert finder.per_second == 50
+
+
+def test_a_run_that_asks_little_does_not_find_out_how_much_it_may():
+    finder = RateFinder(50, 2)
+    talk(finder, Bucket(1000, 1000), 60, idle=2.0)
+    assert finder.per_second == 2
+
+
+def test_what_an_earlier_run_has_found_is_where_the_next_one_starts():
+    assert RateFinder(100, 2, known=4.8).per_second == 4.8
+    assert RateFinder(3, 2, known=4.8).per_second == 3
+    assert CapFinder(256, 4, known=12).most == 12
+
+
+def test_a_number_is_where_the_rate_starts_and_its_ceiling():
+    finder = RateFinder(5)
+    assert finder.per_second == 5
+    for n in range(100):
+        finder.refused(NOW + n, certain=True)
+    assert finder.per_second == LOWEST
+    talk(finder, Bucket(1000, 1000), 600)
+    assert finder.per_second == 5
+
+
+def test_answers_that_take_much_longer_than_usual_slow_the_run_down():
+    finder, now = RateFinder(20), NOW
+    for _ in range(50):
+        now += 0.1
+        finder.answered(0.05, now)
+    assert finder.per_second == 20
+    for _ in range(500):
+        now += 0.1
+        finder.answered(2.0, now)
+    assert finder.per_second < 15
+
+
+def test_a_cap_grows_by_one_with_each_export_that_finishes_while_others_wait():
+    cap = CapFinder(8, 4)
+    cap.finished(NOW, pressed=False)
+    assert cap.most == 4
+    for n in range(10):
+        cap.accepted(cap.most - 1)
+        cap.finished(NOW + n, pressed=True)
+    assert cap.most == 8
+
+
+def test_a_cap_that_was_refused_is_tried_again_after_waits_that_double():
+    cap, now = CapFinder(256, 4), NOW
+    tries = []
+    for _ in range(2000):
+        now += 1.0
+        cap.accepted(min(3, cap.most - 1))
+        cap.finished(now, pressed=True)
+        if cap.most > 4:
+            tries.append(now)
+            cap.refused(now, 4)
+            assert cap.most == 4
+    waits = [later - at for at, later in itertools.pairwise(tries)]
+    assert waits[0] >= FIRST_HOLD
+    assert all(later > 1.8 * wait or later >= LONGEST_HOLD for wait, later in itertools.pairwise(waits))
+
+
+def test_one_export_may_always_be_under_way():
+    cap = CapFinder(16)
+    cap.refused(NOW, 0)
+    assert cap.most == 1
+
+
+def test_after_a_pause_the_pace_climbs_back():
+    rate = Rate(RateFinder(10))
+    rate.close(NOW + 60, NOW)
+    sent, now = [], NOW
+    while now < NOW + 60 + 2 * RAMP:
+        now = max(now, rate.next_at())
+        rate.reserve(now)
+        rate.sent(now)
+        sent.append(now - NOW - 60)
+    assert sent[0] == 0
+    first, last = (len([at for at in sent if low <= at < low + 2]) for low in (0.0, RAMP + 2))
+    assert last >= 19
+    assert LOW * 20 <= first < 0.6 * last

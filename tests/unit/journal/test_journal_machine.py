@@ -1,0 +1,128 @@
+"""Runs of one account on one machine: one row of requests, one gate, one cap."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+from orchestrator.journal.machine import FARTHEST, FORGOTTEN, Machine, place
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "shared" / "account.json"
+
+
+def test_turns_of_all_runs_come_one_after_the_other(path):
+    first, second = Machine(path), Machine(path)
+    turns = [machine.take(NOW, 0.5, 0).at - NOW for _ in range(4) for machine in (first, second)]
+    assert turns[0] == 0
+    assert turns == sorted(turns)
+    assert turns[-1] >= 0.5 * 7 - 0.1
+
+
+def test_a_run_that_is_alone_waits_for_nobody(path):
+    machine = Machine(path)
+    assert [machine.take(NOW + n, 0.5, 0).at for n in range(5)] == [NOW + n for n in range(5)]
+
+
+def test_a_pause_holds_for_all_runs(path):
+    first, second = Machine(path), Machine(path)
+    first.close_until(NOW + 60)
+    first.close_until(NOW + 30)
+    assert second.take(NOW, 0.5, 0).closed_until == NOW + 60
+
+
+def test_each_run_knows_how_many_exports_the_others_have_under_way(path):
+    first, second, third = Machine(path), Machine(path), Machine(path)
+    assert first.take(NOW, 0.1, 3).others == 0
+    assert second.take(NOW, 0.1, 2).others == 3
+    assert third.take(NOW, 0.1, 0).others == 5
+    second.close()
+    assert third.take(NOW, 0.1, 0).others == 3
+
+
+def test_a_run_that_was_killed_is_forgotten(path):
+    first, second = Machine(path), Machine(path)
+    first.take(NOW, 0.1, 3)
+    assert second.take(NOW + FORGOTTEN + 1, 0.1, 0).others == 0
+
+
+def test_a_row_that_a_clock_of_next_year_has_left_holds_nobody_up(path):
+    Machine(path).take(NOW + 365 * 86_400, 1.0, 1)
+    assert Machine(path).take(NOW, 1.0, 0).at <= NOW + FARTHEST
+
+
+def test_the_last_run_takes_the_file_away(path):
+    first, second = Machine(path), Machine(path)
+    first.take(NOW, 0.1, 1)
+    second.take(NOW, 0.1, 1)
+    first.close()
+    assert path.exists()
+    second.close()
+    assert not path.exists()
+    # A run that still has the old file open finds those that came after it.
+    third = Machine(path)
+    first.take(NOW, 0.1, 4)
+    assert third.take(NOW, 0.1, 1).others == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "{", '{"next": "soon"}', "[" * 5000, '{"next":1e999,"closed_until":0,"runs":{}}']
+)
+def test_what_no_run_has_written_is_nothing(path, text):
+    path.parent.mkdir(mode=0o700)
+    path.write_text(text)
+    turn = Machine(path).take(NOW, 0.1, 1)
+    assert (turn.at, turn.others) == (NOW, 0)
+    assert Machine(path).take(NOW, 0.1, 0).others == 1
+
+
+def test_a_folder_that_others_may_write_is_not_used(path):
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    machine = Machine(path)
+    assert machine.take(NOW, 0.1, 1).at == NOW
+    machine.close()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_the_file_is_not_followed(path, tmp_path):
+    path.parent.mkdir(mode=0o700)
+    other = tmp_path / "other"
+    other.write_text("precious")
+    path.symlink_to(other)
+    Machine(path).take(NOW, 0.1, 1)
+    assert other.read_text() == "precious"
+
+
+def test_the_files_name_is_that_of_the_account_and_tells_no_token():
+    one, other = (place("https://api.test", token, {"XDG_RUNTIME_DIR": "/run/u"}) for token in ("tok-1", "tok-2"))
+    assert one != other
+    assert "tok-1" not in str(one)
+    assert place("https://api.test", "tok-1", {"XDG_RUNTIME_DIR": "/run/u"}) == one
+    assert place("https://api.test", "tok-1", {}).parent.name == f"orchestrator-{os.getuid()}"
+
+
+def _take_many(path, count, out):
+    machine = Machine(path)
+    out.put([machine.take(NOW, 1.0, 1).at for _ in range(count)])
+
+
+def test_processes_never_get_the_same_turn(path, monkeypatch):
+    monkeypatch.setattr("orchestrator.journal.machine.FARTHEST", 1e9)
+    context = multiprocessing.get_context("fork")
+    out = context.Queue()
+    runs = [context.Process(target=_take_many, args=(path, 200, out)) for _ in range(3)]
+    for run in runs:
+        run.start()
+    turns = [turn for _ in runs for turn in out.get()]
+    for run in runs:
+        run.join()
+    assert (
+        len({round(turn, 3) for turn in turns}) >= len(turns) - 1
+    )  # the first two share the moment of the catching up
