@@ -15,6 +15,7 @@ import heapq
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.engine.step import Create, Fetch, Place, Poll, Want
 
@@ -31,6 +32,8 @@ class Wants:
         }
         self._versions: dict[Ref, int] = {}
         self._creations: set[Ref] = set()
+        self._urgent: list[tuple[float, int, int, Ref, Fetch]] = []
+        """Fetches that are due, by when their URLs die."""
         self._order = itertools.count()
 
     def put(self, ref: Ref, wants: tuple[Want, ...]) -> None:
@@ -49,9 +52,21 @@ class Wants:
         """How many parts want to be created, now or later."""
         return len(self._creations)
 
-    def first(self, kind: type[Want]) -> tuple[Ref, Want] | None:
-        """The earliest want of this kind."""
-        heap = self._heaps[kind]
+    def first(self, kind: type[Want], now: float) -> tuple[Ref, Want] | None:
+        """The earliest want of this kind; of the fetches that are due, the one whose URL dies first."""
+        if kind is Fetch and (due := self._due_fetch(now)) is not None:
+            return due
+        return self._earliest(self._heaps[kind])
+
+    def _due_fetch(self, now: float) -> tuple[Ref, Want] | None:
+        heap = self._heaps[Fetch]
+        while self._earliest(heap) is not None and heap[0][0] <= now:
+            _, order, version, ref, want = heapq.heappop(heap)
+            assert isinstance(want, Fetch), "each heap holds one kind"
+            heapq.heappush(self._urgent, (want.url.expires_at, order, version, ref, want))
+        return self._earliest(self._urgent)
+
+    def _earliest(self, heap: list[tuple[float, int, int, Ref, Any]]) -> tuple[Ref, Want] | None:
         while heap:
             _, _, version, ref, want = heap[0]
             if self._versions[ref] == version:
@@ -91,7 +106,7 @@ def choose(wants: Wants, budgets: Budgets, now: float) -> Go | Wait:
     until = math.inf
     kinds: tuple[type[Want], ...] = (Poll, Create) if budgets.poll_first else (Create, Poll)
     for kind in (Place, Fetch, *kinds):
-        first = wants.first(kind)
+        first = wants.first(kind, now)
         if first is None:
             continue
         ref, want = first

@@ -7,6 +7,8 @@ neighbour is a bug.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -36,6 +38,9 @@ class Observer(Protocol):
 # ------------------------------------------------------------------------------------------------------- the service
 
 
+_EXPIRES = re.compile(r"[?&]Expires=([0-9]{1,15})(?![0-9])")
+
+
 class SignedUrl:
     """A URL that is a secret: whoever has it has the file. `str`, `repr` and `format` show scheme, host and path only."""
 
@@ -47,6 +52,12 @@ class SignedUrl:
     def reveal(self) -> str:
         """The URL as it was given, for the one request that needs it."""
         return self._secret
+
+    @property
+    def expires_at(self) -> float:
+        """When it dies by its own account (`Expires`, seconds since the epoch, loop-api.md); infinity if it does not say."""
+        found = _EXPIRES.search(self._secret)
+        return float(found[1]) if found else math.inf
 
     def __str__(self) -> str:
         scheme, slashes, rest = self._secret.partition("?")[0].partition("#")[0].rpartition("://")

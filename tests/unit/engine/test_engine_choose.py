@@ -75,8 +75,50 @@ def test_the_earliest_of_a_kind_goes_first():
 def test_only_what_a_part_wanted_last_counts():
     made = wants(a=(Poll(1.0, "r1"), Poll(2.0, "r2")), b=(Poll(7.0, "r3"),))
     made.put(A, (Poll(8.0, "r1"),))
-    assert made.first(Poll) == (B, Poll(7.0, "r3"))
+    assert made.first(Poll, 9.0) == (B, Poll(7.0, "r3"))
     made.put(B, ())
-    assert made.first(Poll) == (A, Poll(8.0, "r1"))
+    assert made.first(Poll, 9.0) == (A, Poll(8.0, "r1"))
     made.put(A, ())
-    assert made.first(Poll) is None
+    assert made.first(Poll, 9.0) is None
+
+
+def signed(expires):
+    return SignedUrl(f"https://files.test/1?Expires={expires}&Signature=s")
+
+
+def test_the_url_that_dies_first_is_fetched_first():
+    made = wants(
+        a=(Fetch(1.0, "r1", signed(300)),), b=(Fetch(2.0, "r2", signed(200)),), c=(Fetch(9.0, "r3", signed(100)),)
+    )
+    made.put(D, (Fetch(0.0, "r4", URL),))  # that does not say when it dies
+    order = []
+    for _ in range(3):
+        go = choose(made, budgets(), 5.0)
+        assert isinstance(go, Go)
+        order.append(go.ref)
+        made.put(go.ref, ())
+    assert order == [B, A, D]
+    assert choose(made, budgets(), 5.0) == Wait(9.0)
+    assert choose(made, budgets(), 9.0) == Go(C, Fetch(9.0, "r3", signed(100)))
+
+
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ("?Expires=1700000000&Signature=x", 1.7e9),
+        ("?Signature=x&Expires=5", 5.0),
+        ("?Expires=soon", math.inf),
+        ("", math.inf),
+        ("?NotExpires=5", math.inf),
+        ("?Expires=" + "9" * 400, math.inf),
+    ],
+)
+def test_a_signed_url_says_when_it_dies(query, at):
+    assert SignedUrl("https://files.test/1" + query).expires_at == at
+
+
+def test_how_many_parts_want_to_be_created_is_known():
+    made = wants(a=(Create(0.0),), b=(Poll(0.0, "r"), Create(9.0)), c=(Poll(0.0, "r"),))
+    assert made.creations == 2
+    made.put(A, ())
+    assert made.creations == 1
