@@ -196,8 +196,9 @@ class Tally:
         self._counts[state] += 1
         if state is not State.READY:
             self._fetching.discard(key)
-        if state in (State.STORED, State.FAILED):
+        if state in (State.STORED, State.FAILED):  # nothing more is said of it
             self._received.pop(key, None)
+            self._labels.pop(key, None)
 
     def _sent(self, told: RequestSent) -> None:
         self.requests[told.kind] += 1

@@ -196,3 +196,16 @@ def test_the_stages_always_add_up(seed, record):
         figures = [tally.waiting, tally.at_loop, tally.ready, tally.downloading, tally.stored, tally.failed]
         assert min(figures) >= 0
         assert sum(figures) == tally.total == 40
+
+
+@pytest.mark.parametrize("end", [State.STORED, State.FAILED])
+def test_of_an_export_that_has_ended_only_its_state_is_kept(tally, record, end):
+    key = record(0, State.READY).key
+    for n in range(2):  # the second time after it was begun anew
+        tally.tell(ExportChanged(T, record(0, State.READY), "ready"))
+        tally.tell(RequestSent(T, "fetch", key))
+        tally.tell(BytesReceived(T, key, 10 + n, 20))
+        assert tally.label(key) != key[:12]
+        tally.tell(ExportChanged(T, record(0, end), end.value))
+        assert key not in tally._labels.keys() | tally._received.keys() | tally._fetching
+    assert tally.state(key) is end
