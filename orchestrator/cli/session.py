@@ -110,7 +110,7 @@ class Session:
                         clock=self._clock,
                         observer=observer,
                         policy=task.policy(fail_fast=fail_fast),
-                        random=random.SystemRandom(),
+                        random=random.Random(),  # noqa: S311  for waits: the system's costs a call of it for each
                         shared=machine,
                     )
                     report = await self._carry_out(runner, items, records, ends, manifest_stale=stale)
