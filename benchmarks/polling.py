@@ -22,7 +22,7 @@ from benchmarks.frontier import Frontier, LogNormal, Point, cost
 from benchmarks.measure import header, row, say, spread
 from benchmarks.svg import Chart
 from orchestrator.engine.asking import Asking, Load
-from orchestrator.engine.durations import Lesson
+from orchestrator.engine.ports import Lesson
 from orchestrator.engine.policy import Limits, Polling
 from orchestrator.engine.polling import wait
 

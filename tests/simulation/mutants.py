@@ -144,6 +144,8 @@ MUTANTS = (
            "self._age(report) > self.policy.retry.stuck_after", "self._age(report) > 30"),
     Mutant("the second read needs no distance", "engine.step:_Stepper._doubt",
            "elif self.now - report.doubted_at >= every:", "elif True:"),
+    Mutant("the adaptive policy forgets who still runs", "engine.runner:Runner._learn",
+           "self._asking.unfinished(report_id, sent_at)", "pass"),
     Mutant("a sign of life does not end a doubt", "engine.states:_alive",
            "alive=True, doubted_at=None", "alive=True"),
     Mutant("being alive is not kept", "engine.states:_alive",

@@ -87,9 +87,8 @@ def signed(expires):
 
 
 def test_the_url_that_dies_first_is_fetched_first():
-    made = wants(
-        a=(Fetch(1.0, "r1", signed(300)),), b=(Fetch(2.0, "r2", signed(200)),), c=(Fetch(9.0, "r3", signed(100)),)
-    )
+    later = Fetch(9.0, "r3", signed(100))
+    made = wants(a=(Fetch(1.0, "r1", signed(300)),), b=(Fetch(2.0, "r2", signed(200)),), c=(later,))
     made.put(D, (Fetch(0.0, "r4", URL),))  # that does not say when it dies
     order = []
     for _ in range(3):
@@ -99,7 +98,7 @@ def test_the_url_that_dies_first_is_fetched_first():
         made.put(go.ref, ())
     assert order == [B, A, D]
     assert choose(made, budgets(), 5.0) == Wait(9.0)
-    assert choose(made, budgets(), 9.0) == Go(C, Fetch(9.0, "r3", signed(100)))
+    assert choose(made, budgets(), 9.0) == Go(C, later)
 
 
 @pytest.mark.parametrize(
