@@ -735,7 +735,7 @@ def downloads_at_once_are_kept(e: Evidence) -> Iterator[str]:
             yield f"process {p.n}: {p.downloads_at_once} downloads at once"
 
 
-PESTERED = 30
+PESTERED = 45
 """Questions about one report within a minute that the adaptive policy never needs."""
 
 
@@ -743,7 +743,7 @@ PESTERED = 30
 def nobody_is_pestered(e: Evidence) -> Iterator[str]:
     """A report that is being made is not asked about faster than the policy says: twice within `every` only for a cause.
 
-    The adaptive policy has no such time; it may find a minute that is worth a dozen questions, not one that is worth thirty.
+    The adaptive policy has no such time; it may find a minute that is worth two dozen questions, not one that is worth twice as many.
     """
     every = min(e.policy.polling.first, e.policy.polling.every)
     adaptive = e.policy.polling.policy == "adaptive"
