@@ -77,6 +77,7 @@ class _Class:
         """Lessons since the estimate was made."""
         self.running: dict[str, _Watched] = {}
         self.rung = 0.0
+        self._climber: _Watched | None = None
         self.ladder_ends = first
         self.schedule = _at_first(first, longest)
 
@@ -119,7 +120,13 @@ class _Class:
 
     def climber(self) -> _Watched:
         """Whose turn on the ladder it is: the oldest of those that were asked about least."""
-        return min(self.running.values(), key=lambda watched: watched.asked)
+        if self._climber is None:
+            self._climber = min(self.running.values(), key=lambda watched: watched.asked)
+        return self._climber
+
+    def next_climber(self) -> None:
+        """The turn passes on."""
+        self._climber = None
 
     def next_rung(self) -> float:
         """The ladder's next age: higher steps for few exports, so that no single one is asked about very often."""
@@ -163,7 +170,9 @@ class Asking:
         """A report is to be asked about; `created_at` is when its creation was answered."""
         if report_id not in self._reports:
             watched = self._reports[report_id] = _Watched(size, created_at)
-            self._class(size).running[report_id] = watched
+            known = self._class(size)
+            known.running[report_id] = watched
+            known.next_climber()
 
     def asks(self, report_id: str, now: float) -> None:
         """A question about it goes out."""
@@ -172,6 +181,7 @@ class Asking:
             watched.asked += 1
             known = self._class(watched.size)
             self._moved |= known.climbs
+            known.next_climber()
             known.rung = max(known.rung, now - watched.created_at)
 
     def unfinished(self, report_id: str, sent_at: float) -> None:
@@ -194,7 +204,9 @@ class Asking:
         """The report is not asked about any more, or what it does says nothing of how long exports take."""
         watched = self._reports.pop(report_id, None)
         if watched is not None:
-            del self._class(watched.size).running[report_id]
+            known = self._class(watched.size)
+            del known.running[report_id]
+            known.next_climber()
 
     # ---------------------------------------------------------------------------------------------------------- when
 
@@ -219,7 +231,7 @@ class Asking:
         loads = self._load is None or _differs(self._load, load)
         total = max(1, sum(len(known.running) for known in self._classes.values()))
         for known in self._classes.values():
-            if known.is_due and known.unheard:
+            if known.is_due:
                 known.estimate()
             elif not (loads and known.running):
                 continue

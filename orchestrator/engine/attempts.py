@@ -251,7 +251,7 @@ class Attempts:
             case Throttled(wait, detail, unavailable):
                 if not unavailable:
                     self.throttled += 1
-                    self._spending.refused(now, beside)
+                    self._spending.refused(now, sent_at, beside)
                 await self._pause(wait, detail, now)
                 if unavailable:
                     return self._spending.badly("api", streak, now, detail)
@@ -310,10 +310,10 @@ class Attempts:
     # ------------------------------------------------------------------------------------------------------- fetch
 
     async def fetch(self, ref: Ref, want: Fetch, record: Record, live: Live) -> Fact:
-        now = self._clock.now()
-        if self._spending.files_closed_until > now:
+        began = self._clock.now()
+        if self._spending.files_closed_until > began:
             return NotFetched()
-        self._observer.tell(RequestSent(now, "fetch", record.key))
+        self._observer.tell(RequestSent(began, "fetch", record.key))
         kind = str(record.parts[ref[1]].request["resultFormat"]).lower()
 
         serves = False
@@ -337,7 +337,7 @@ class Attempts:
                 self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
             now = self._clock.now()
             if broken.wait:
-                self._spending.places.refused(now, self._spending.downloading - 1)
+                self._spending.places.refused(now, began, self._spending.downloading - 1)
                 await self._pause_files(broken.wait, now)
             if serves or broken.reached:  # a host that sends something answers, however the body ends
                 self._spending.well("files", now)

@@ -52,6 +52,7 @@ class RateFinder:
         self._hold = FIRST_HOLD
         self._held_until = -math.inf
         self._grown_at = -math.inf
+        self._refused_at = -math.inf
         self._since: float | None = None
         """When the service last refused: its allowance was used up then."""
         self._admitted = 0
@@ -85,9 +86,12 @@ class RateFinder:
             self._grow(min(1.0, now - self._grown_at), now)
         self._grown_at = now
 
-    def refused(self, now: float, *, certain: bool) -> None:
-        """The service answered 429; `certain`: it was the rate, and not the cap."""
+    def refused(self, now: float, sent_at: float, *, certain: bool) -> None:
+        """The service answered 429 to a request of that time; `certain`: it was the rate, and not the cap."""
         self._admitted = max(0, self._admitted - 1)
+        if sent_at <= self._refused_at:
+            return  # under way together with one that was refused: one lesson, not several
+        self._refused_at = now
         if not certain and not self.known:
             self.per_second = max(LOWEST, self.per_second * _DOUBT)
             return
@@ -134,7 +138,8 @@ class CapFinder:
         """A creation was accepted beside so many unfinished exports."""
         self._hold = FIRST_HOLD
         self._held_until = -math.inf
-        self._refused_at: int | None = None
+        self._too_many: int | None = None
+        self._refused_at = -math.inf
 
     def may_have_refused(self, unfinished: int) -> bool:
         """Whether a creation that was refused beside so many others can have been one too many."""
@@ -143,14 +148,18 @@ class CapFinder:
     def accepted(self, unfinished: int) -> None:
         """A creation was accepted beside so many others."""
         self._proven = max(self._proven, unfinished)
-        if self._refused_at is not None and unfinished >= self._refused_at:
-            self._refused_at, self._hold = None, FIRST_HOLD  # the limit has moved
+        if self._too_many is not None and unfinished >= self._too_many:
+            self._too_many, self._hold = None, FIRST_HOLD  # the limit has moved
 
-    def refused(self, now: float, unfinished: int) -> None:
+    def refused(self, now: float, sent_at: float, unfinished: int) -> None:
+        """A creation of that time was refused beside so many others."""
+        if sent_at <= self._refused_at:
+            return
+        self._refused_at = now
         if self.known:
             self._hold = min(2 * self._hold, LONGEST_HOLD)
         self.known = True
-        self._refused_at = unfinished
+        self._too_many = unfinished
         self._held_until = now + self._hold
         self.most = max(1, min(self.most, unfinished))
         self._proven = min(self._proven, self.most - 1)

@@ -125,14 +125,14 @@ class Spending:
         """A creation was accepted beside so many unfinished exports."""
         self.cap.accepted(beside)
 
-    def refused(self, now: float, beside: int | None = None) -> None:
-        """The API host answered 429: to a poll, or to a creation beside so many unfinished exports."""
+    def refused(self, now: float, sent_at: float, beside: int | None = None) -> None:
+        """The API host answered 429 to a request of that time: a poll, or a creation beside so many unfinished exports."""
         if beside is not None and (self.pace.settled or self.cap.may_have_refused(beside)):
-            self.cap.refused(now, beside)
+            self.cap.refused(now, sent_at, beside)
             if not self.pace.settled:
-                self.pace.refused(now, certain=False)
+                self.pace.refused(now, sent_at, certain=False)
         else:
-            self.pace.refused(now, certain=True)
+            self.pace.refused(now, sent_at, certain=True)
 
     def finished(self, now: float, *, waiting: bool) -> None:
         """An export is not generating any more; `waiting`: others are still to be created."""

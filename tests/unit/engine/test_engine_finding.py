@@ -40,7 +40,7 @@ def talk(finder, bucket, seconds, *, pause=1.0, idle=0.0):
             admitted.append(now - NOW)
         else:
             refused.append(now - NOW)
-            finder.refused(now, certain=True)
+            finder.refused(now, now, certain=True)
             rate.close(now + pause, now)
     return admitted, refused
 
@@ -77,7 +77,7 @@ def test_a_number_is_where_the_rate_starts_and_its_ceiling():
     finder = RateFinder(5)
     assert finder.per_second == 5
     for n in range(100):
-        finder.refused(NOW + n, certain=True)
+        finder.refused(NOW + n, NOW + n, certain=True)
     assert finder.per_second == LOWEST
     talk(finder, Bucket(1000, 1000), 600)
     assert finder.per_second == 5
@@ -114,7 +114,7 @@ def test_a_cap_that_was_refused_is_tried_again_after_waits_that_double():
         cap.finished(now, pressed=True)
         if cap.most > 4:
             tries.append(now)
-            cap.refused(now, 4)
+            cap.refused(now, now, 4)
             assert cap.most == 4
     waits = [later - at for at, later in itertools.pairwise(tries)]
     assert waits[0] >= FIRST_HOLD
@@ -123,7 +123,7 @@ def test_a_cap_that_was_refused_is_tried_again_after_waits_that_double():
 
 def test_one_export_may_always_be_under_way():
     cap = CapFinder(16)
-    cap.refused(NOW, 0)
+    cap.refused(NOW, NOW, 0)
     assert cap.most == 1
 
 
@@ -140,3 +140,14 @@ def test_after_a_pause_the_pace_climbs_back():
     first, last = (len([at for at in sent if low <= at < low + 2]) for low in (0.0, RAMP + 2))
     assert last >= 19
     assert LOW * 20 <= first < 0.6 * last
+
+
+def test_refusals_of_requests_that_were_under_way_together_are_one_lesson():
+    finder, cap = RateFinder(8), CapFinder(8)
+    finder.refused(NOW, NOW - 0.1, certain=True)
+    cap.refused(NOW, NOW - 0.1, 6)
+    once = finder.per_second, cap.most
+    for n in range(5):
+        finder.refused(NOW + 0.01 * n, NOW - 0.05, certain=True)
+        cap.refused(NOW + 0.01 * n, NOW - 0.05, 3)
+    assert (finder.per_second, cap.most) == once
