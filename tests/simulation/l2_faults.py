@@ -16,8 +16,6 @@ WIRE = (
     "switching", "huge head", "idle close", "surplus", "request timeout",
 )  # fmt: skip
 """How an answer can be spoilt; each name is the subject of a branch in `spoilt`."""
-POISON = frozenset({"surplus", "request timeout", "short length", "early end", "idle close"})
-"""Those after which the connection holds, or may hold, what the next question did not ask for."""
 CONNECT = ("refused", "black hole", "tls", "dns")
 SPAN = 600.0
 """Seconds in which everything that drips has dripped."""
@@ -56,7 +54,7 @@ class Reply:
         self.kept = connection.requests > 1
         if connection.poisoned:
             self.head_whole = self.body_whole = False
-        connection.poisoned |= self.fault in POISON
+        connection.poisoned |= self.fault is not None  # it may end, or hold what the next question did not ask for
         connection.proven = self.status == 200 and report is not None and self.names(report)
 
     def names(self, report: str) -> bool:

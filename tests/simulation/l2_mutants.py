@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant("a refused file is broken", "api.files:_whole_length", "raise FileRefused(status)", 'raise FileBroken("refused") from KeyError()'),
     Mutant("the URL is quoted anew", "api.files:_parsed", "URL(target, encoded=True)", "URL(target)"),
     Mutant("whatever came unasked is the next answer", "api.lanes:Lane._has_heard", "self._held.should_close", "False"),
-    Mutant("an answer that names no report keeps its connection", "api.client:LoopClient._ask", "is_about(reply.body, report_id)", "True"),
+    Mutant("a bad answer keeps its connection", "api.client:LoopClient._ask", "return _explained(answer, reply), False", "return _explained(answer, reply), True"),
     Mutant("bad news from a kept connection is believed", "api.client:LoopClient.get", "if not isinstance(answer, Broken):", "if False:"),
     Mutant("POSTs share connections", "api.client:LoopClient.__aenter__", "force_close=True, ", ""),
     Mutant("an answer about another report", "api.wire:status_answer", "and not _same(told_of, report_id)", "and False"),
