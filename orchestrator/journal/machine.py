@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,8 +34,10 @@ def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
     """The file for an account: in the user's runtime folder, or in one of their own below the one for temporary files."""
     name = hashlib.sha256(f"orchestrator\0{host}\0{token}".encode()).hexdigest()[:32]
     runtime = environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "orchestrator" if runtime else Path(tempfile.gettempdir()) / f"orchestrator-{os.getuid()}"
-    return folder / f"{name}.json"
+    if runtime:
+        return Path(runtime) / "orchestrator" / f"{name}.json"
+    # Not `tempfile.gettempdir`, which tries the folders by writing, and raises when no disk lets it.
+    return Path(environ.get("TMPDIR") or "/tmp") / f"orchestrator-{os.getuid()}" / f"{name}.json"  # noqa: S108  see `_open`
 
 
 class Machine:

@@ -128,7 +128,7 @@ MUTANTS = (
     Mutant("the pace is not kept", "engine.rate:Rate.next_at",
            "return max(self._paced, window, self.closed_until)", "return max(0.0, self.closed_until)"),
     Mutant("one unfinished export too many", "engine.spending:Spending._create_at",
-           "if free > 0:", "if free > -1:"),
+           "if free > 0 or", "if free > -1 or"),
     Mutant("creations under way hold no place", "engine.spending:_held",
            "return generating + (part.state is State.CREATING)", "return generating"),
     Mutant("one download too many", "engine.spending:Spending._fetch_at",
