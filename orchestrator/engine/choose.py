@@ -47,6 +47,11 @@ class Wants:
         for want in wants:
             heapq.heappush(self._heaps[type(want)], (want.at, next(self._order), version, ref, want))
 
+    def drop(self, ref: Ref) -> None:
+        """`ref` is done with, for good."""
+        self._versions.pop(ref, None)
+        self._creations.discard(ref)
+
     @property
     def creations(self) -> int:
         """How many parts want to be created, now or later."""
@@ -69,7 +74,7 @@ class Wants:
     def _earliest(self, heap: list[tuple[float, int, int, Ref, Any]]) -> tuple[Ref, Want] | None:
         while heap:
             _, _, version, ref, want = heap[0]
-            if self._versions[ref] == version:
+            if self._versions.get(ref) == version:
                 return ref, want
             heapq.heappop(heap)
         return None

@@ -503,6 +503,8 @@ class Runner:
         self._put(ref, done.wants)
         if not done.wants and not isinstance(fact, Posting):
             self._open.discard(ref)
+            self._wants.drop(ref)
+            del self._lives[ref]
         self._wake()
 
     async def _write(self, events: Sequence[Event]) -> None:
