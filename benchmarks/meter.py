@@ -29,12 +29,17 @@ class Sampler:
 
     def _look(self) -> None:
         while not self._ended.wait(_SAMPLE_EVERY):
-            self._most = max(self._most, sum(_resident(pid) for pid in _family(self._pid)))
+            self._most = max(self._most, together(self._pid))
 
     def stop(self) -> int:
         self._ended.set()
         self._thread.join()
         return self._most
+
+
+def together(pid: int) -> int:
+    """Bytes of memory that a process and its descendants hold now."""
+    return sum(_resident(member) for member in _family(pid))
 
 
 def _family(pid: int) -> list[int]:

@@ -1,10 +1,12 @@
 """What a process costs is its own."""
 
+import subprocess
 import sys
 
 import pytest
 
 from benchmarks.measure import MB, measured
+from benchmarks.meter import together
 
 
 def test_the_memory_of_whoever_measures_is_not_counted(tmp_path):
@@ -14,13 +16,16 @@ def test_the_memory_of_whoever_measures_is_not_counted(tmp_path):
     assert cost.output == "done\n"
 
 
-def test_the_memory_of_children_is_counted_with_it(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets us look at it")
+def test_the_memory_of_children_is_counted_with_it():
+    child = f"y = b'y' * {60 * MB}; print('ready', flush=True); input()"
     holder = f"x = b'x' * {60 * MB}; import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', sys.argv[1]])"
-    child = f"y = b'y' * {60 * MB}; import time; time.sleep(1)"
-    cost = measured([sys.executable, "-S", "-c", holder, child], tmp_path, tree=True)
-    assert 60 < cost.peak_mb < 110
-    if sys.platform == "linux":
-        assert cost.tree_mb > 120
+    program = [sys.executable, "-S", "-c", holder, child]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        assert 120 < together(process.pid) / MB < 200
+        process.communicate(b"\n")
+    assert together(process.pid) == 0
 
 
 def test_a_program_that_fails_ends_the_benchmark_with_its_words(tmp_path):
