@@ -157,7 +157,8 @@ _NOTES = (
     "The loops store bytes as they come. The CDK parses every row and writes it as an Airbyte message to a pipe or file; it has",
     "no stored files of its own. `run` checks every row, hashes, fsyncs, and keeps a journal and a manifest. The CDK looks at its",
     "jobs every 5 s and starts the next ones only after another such pause; neither figure is a setting of the manifest. No rate",
-    "limit is in force, and the peers know none; `run` keeps to the requests a second that it is given.",
+    "limit is in force, and the peers know none; `run` keeps to the requests a second that it is given. Exports of 3 s are hard on",
+    "pauses of 5 and 10 s: with exports of minutes, sides with equal caps would lie some per cent apart, not a multiple.",
 )
 
 
