@@ -22,9 +22,9 @@ from benchmarks.frontier import Frontier, LogNormal, Point, cost
 from benchmarks.measure import header, row, say, spread
 from benchmarks.svg import Chart
 from orchestrator.engine.asking import Asking, Load
-from orchestrator.engine.ports import Lesson
 from orchestrator.engine.policy import Limits, Polling
 from orchestrator.engine.polling import wait
+from orchestrator.engine.ports import Lesson
 
 DURATIONS = LogNormal(median=30, sigma=0.8)
 PRICES = [0.1 * 1.25**n for n in range(28)]
