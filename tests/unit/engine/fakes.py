@@ -42,7 +42,8 @@ def make_policy(*, fail_fast: bool = False, **changes: Any) -> Policy:
     # `max` is both a poll's and a retry's; tests say which one they mean.
     polling, retry = changes.pop("polling", None), changes.pop("retry", None)
     # Fixed times are easier to foretell in a test; `test_engine_adaptive.py` has the policy that learns.
-    changes.setdefault("policy", "backoff")
+    if polling is None:
+        changes.setdefault("policy", "backoff")
     made = Policy(group(Limits), polling or group(Polling), retry or group(Retry), fail_fast)
     assert not changes, f"no such figures: {changes}"
     return made
