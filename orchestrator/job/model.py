@@ -107,7 +107,7 @@ Duration: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, BeforeValidator(scalars.integer(1)), _whole(1)]
 Auto: TypeAlias = Literal["auto"]
-_AUTO = {"const": "auto"}
+_AUTO = {"enum": ["auto"]}
 Limit: TypeAlias = Annotated[
     int | Auto,
     BeforeValidator(scalars.or_auto(scalars.integer(1))),

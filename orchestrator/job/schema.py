@@ -18,7 +18,7 @@ def job_schema() -> dict[str, Any]:
     """The schema as JSON data."""
     schema = JobFile.model_json_schema(by_alias=True)
     limits = schema["properties"]["limits"]  # a word for all three, which the model knows as its reader's doing
-    limits["anyOf"] = [{"$ref": limits.pop("$ref")}, {"const": "auto"}]
+    limits["anyOf"] = [{"$ref": limits.pop("$ref")}, {"enum": ["auto"]}]
     for section in (schema, *schema["$defs"].values()):
         section["properties"] = {
             key: form
