@@ -4,8 +4,7 @@ The service publishes neither, and says "too many" to both with the same 429. So
 the run up, and goes down when it was too high:
 
 rate  Doubles every few seconds until the first refusal. After that, admitted requests over elapsed time between two
-      refusals are what the service refills (a token bucket was empty both times, and never full if the run always had
-      more to ask); from there it creeps, and after a time of good conduct that doubles with each refusal it climbs anew.
+      refusals are what the service refills at least (a token bucket was empty both times); from there it creeps, and after a time of good conduct that doubles with each refusal it climbs anew.
       It goes down as well when answers take much longer than they used to.
 cap   One more with each export that finishes, until a creation is refused. What was refused is tried again after a
       waiting time that doubles with each refusal.
@@ -56,7 +55,6 @@ class RateFinder:
         self._since: float | None = None
         """When the service last refused: its allowance was used up then."""
         self._admitted = 0
-        self._pressed = 0
         self._pressing = 0.0
         self._usual = math.inf
         self._lately = 0.0
@@ -80,7 +78,6 @@ class RateFinder:
     def asked(self, now: float, *, pressed: bool) -> None:
         """A request is decided on; `pressed`: it would have gone sooner if the rate had let it."""
         self._admitted += 1
-        self._pressed += pressed
         self._pressing += _SMOOTHING * (pressed - self._pressing)
         if pressed:
             self._grow(min(1.0, now - self._grown_at), now)
@@ -96,17 +93,16 @@ class RateFinder:
             self.per_second = max(LOWEST, self.per_second * _DOUBT)
             return
         elapsed = now - self._since if self._since is not None else 0.0
-        if self._admitted >= _ENOUGH and elapsed > 0 and self._pressed >= 0.8 * self._admitted:
-            fitting = min(self.per_second, max(self.per_second / 2, self._admitted / elapsed))
-        else:
-            fitting = self.per_second * _CUT
+        fitting = self.per_second * _CUT
+        if self._admitted >= _ENOUGH and elapsed > 0:
+            fitting = min(self.per_second, max(fitting, self._admitted / elapsed))
         if self.known:
             self._hold = min(2 * self._hold, LONGEST_HOLD)
         # The first refusal ends the doubling only: a second one soon after it gives the estimate.
         self._held_until = now + self._hold if self._since is not None else now
         self.per_second = self._admissible = max(LOWEST, fitting)
         self.known = self._since is not None
-        self._since, self._admitted, self._pressed = now, 0, 0
+        self._since, self._admitted = now, 0
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer came after so many seconds."""
