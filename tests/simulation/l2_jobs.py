@@ -99,6 +99,7 @@ class JobWorld(World):
         for opened in self.opened:
             for session in sessions_of(*opened):
                 if not session.closed:
+                    session.connector._closed = True  # nor must the pool that it kept connections in
                     session.detach()
         self.opened.clear()
         self.net = self._new_net()
