@@ -144,7 +144,9 @@ def verdict(world: JobWorld) -> list[Violation]:
     for exchange in world.exchanges:
         heard = exchange.ended is not None  # else nobody was there any more to hear its end
         texts = list(l2_oracle.judge_call(exchange, [])) if heard else []
-        if exchange.came_to_an_end and not exchange.replies[-1].delimited:
+        # The end of a part (206) is told by its Content-Range, whatever else is missing.
+        last = exchange.replies[-1] if exchange.replies else None
+        if exchange.came_to_an_end and last is not None and last.status == 200 and not last.delimited:
             texts.append("a body whose end can't be told from a cut was taken")
         found += [Violation("calls tell the truth", f"{exchange.n}: {text}") for text in texts]
     found += [Violation("nothing leaks", leak) for leak in world.leaks]
