@@ -43,7 +43,7 @@ def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
 class Machine:
     """Implements `Shared` on a file. Never raises: what can't be read or written is as if nobody else were there.
 
-    The last run of an account takes the file away with it.
+    The last run of an account takes the file away with it, and the folder if nothing else is in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,6 +72,7 @@ class Machine:
             if not known.runs:
                 with contextlib.suppress(OSError):
                     self._path.unlink()
+                    self._path.parent.rmdir()  # unless it holds another account's
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
