@@ -31,13 +31,14 @@ KEPT = 150
 _UNKNOWN = 0.2
 """Mean durations that a question costs while nobody has finished: those on the ladder ask for all."""
 _USE = 1.4
-"""The share of the requests a second that is planned for."""
+"""The share of the requests a second that is planned for: more than there are, for turns at which nothing is due are lost."""
 _DEAREST = 4.0
 """Mean durations that a question may cost at most."""
 _STEPS = 5
-_PATIENCE, _SLACK, _BRISK = 8, 0.22, 5.0
-"""Questions about one export after which what is believed is doubted: each further one waits for `_SLACK` of the age at the
-one before it, less by age / (age + `_BRISK` seconds) for short ones."""
+PATIENCE = 8
+"""Questions about one export after which what is believed is doubted, and they come more slowly."""
+_SLACK, _BRISK = 0.22, 5.0
+"""Each then waits for `_SLACK` of the age at the one before it, less by age / (age + `_BRISK` seconds) for short ones."""
 _LADDER_FROM, _LADDER_UP = 0.1, 1.25
 """The first age of the ladder, in seconds, and the ratio of its rungs, when several exports share it."""
 _SHARERS = 4
@@ -134,6 +135,11 @@ class _Class:
         return max(self.rung * (1 + (_LADDER_UP - 1) * few), _LADDER_FROM * few)
 
 
+def patience(age: float) -> float:
+    """Seconds that lie, after `PATIENCE` questions, between one at this age and the next one about the same export."""
+    return age * _SLACK * age / (age + _BRISK)
+
+
 @functools.lru_cache(8)
 def _at_first(first: float, longest: float) -> Schedule:
     return solve(Estimate(first).mass, _UNKNOWN * first, longest)
@@ -217,9 +223,8 @@ class Asking:
             return None
         known = self._class(watched.size)
         age = known.schedule.after(watched.low)
-        if watched.asked >= _PATIENCE:
-            apart = watched.low * _SLACK * watched.low / (watched.low + _BRISK)
-            age = max(age, watched.low + min(apart, self._polling.max))
+        if watched.asked >= PATIENCE:
+            age = max(age, watched.low + min(patience(watched.low), self._polling.max))
         at = watched.created_at + age
         if known.climbs and watched is known.climber():
             at = min(at, watched.created_at + known.next_rung())

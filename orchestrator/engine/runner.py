@@ -544,11 +544,12 @@ class Runner:
                 for report in part.live if part.state is State.GENERATING else ():
                     self._asking.began(report.id, size_of(record.window), min(report.created_at, now))
                     self._asked_about[report.id] = ref
-            case Asked(report_id, Status(), sent_at=sent_at) if report_id in self._asked_about:
+            case Asked(report_id, answer, sent_at=sent_at) if report_id in self._asked_about:
                 asked = part.report(report_id)
                 assert asked is not None, "only known reports are asked about"
                 if part.state is State.GENERATING and asked.live:
-                    self._asking.unfinished(report_id, sent_at)
+                    if isinstance(answer, Status):
+                        self._asking.unfinished(report_id, sent_at)
                     return
                 del self._asked_about[report_id]
                 # Of an export that was begun before this run nobody knows when it was ready.

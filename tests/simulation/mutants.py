@@ -146,6 +146,8 @@ MUTANTS = (
            "elif self.now - report.doubted_at >= every:", "elif True:"),
     Mutant("the adaptive policy forgets who still runs", "engine.runner:Runner._learn",
            "self._asking.unfinished(report_id, sent_at)", "pass"),
+    Mutant("the adaptive policy has no patience", "engine.asking:Asking.due",
+           "watched.asked >= PATIENCE", "False"),
     Mutant("a sign of life does not end a doubt", "engine.states:_alive",
            "alive=True, doubted_at=None", "alive=True"),
     Mutant("being alive is not kept", "engine.states:_alive",

@@ -17,6 +17,7 @@ from typing import Any
 from evidence import Call, Commit, Evidence, Gate, Process
 from secrets_hunt import hunt
 
+from orchestrator.engine.asking import PATIENCE, patience
 from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
 from orchestrator.engine.states import (
     Adopted,
@@ -735,15 +736,12 @@ def downloads_at_once_are_kept(e: Evidence) -> Iterator[str]:
             yield f"process {p.n}: {p.downloads_at_once} downloads at once"
 
 
-PESTERED = 45
-"""Questions about one report within a minute that the adaptive policy never needs."""
-
-
 @rule
 def nobody_is_pestered(e: Evidence) -> Iterator[str]:
     """A report that is being made is not asked about faster than the policy says: twice within `every` only for a cause.
 
-    The adaptive policy has no such time; it may find a minute that is worth two dozen questions, not one that is worth twice as many.
+    The adaptive policy has no such time, but its patience: after some questions each waits for a share of the age, which is
+    at least the time since this process asked first.
     """
     every = min(e.policy.polling.first, e.policy.polling.every)
     adaptive = e.policy.polling.policy == "adaptive"
@@ -755,13 +753,15 @@ def nobody_is_pestered(e: Evidence) -> Iterator[str]:
         for call in e.calls:
             if call.process != p.n or call.kind != "GET" or call.report_id is None:
                 continue
-            if adaptive:
-                times = asked.setdefault(call.report_id, [])
-                times.append(call.at)
-                if len(times) > PESTERED and call.at - times[-PESTERED - 1] < 60.0:
-                    yield f"{call.report_id} was asked about {PESTERED + 1} times within a minute"
-                continue
             before = calm.pop(call.report_id, None)
+            times = asked.setdefault(call.report_id, [])
+            if adaptive and before is not None and len(times) > PATIENCE:
+                apart = min(patience(times[-1] - times[0]), e.policy.polling.max)
+                if call.at - times[-1] < apart - EPS:
+                    yield f"{call.report_id} was asked about {len(times) + 1} times, at last {call.at - times[-1]:.2f} s apart"
+            times.append(call.at)
+            if adaptive:
+                before = None
             if before is not None and call.at - before < min(every, e.policy.polling.max) - EPS:
                 yield f"{call.report_id} was asked about {call.at - before:.2f} s after it was Processing"
             if isinstance(call.answer, Status) and call.answer.status == "Processing" and call.answered_at is not None:

@@ -8,7 +8,7 @@ import pytest
 from fakes import World, completed, make_exports, rows_of
 
 from orchestrator.engine.policy import Retry
-from orchestrator.engine.ports import FileBroken, FileRefused, Lesson, NotFound, Status
+from orchestrator.engine.ports import Broken, Denied, FileBroken, FileRefused, Lesson, NotFound, Status
 from orchestrator.engine.states import Cause, State
 
 pytestmark = pytest.mark.looptime
@@ -290,3 +290,14 @@ async def test_the_winner_of_two_completed_reports_is_fetched_although_the_other
     part = world.part(world.exports[0])
     assert (part.state, part.stored.report_id) == (State.STORED, "report-0001")
     assert world.storage.files[world.exports[0].path] == rows_of(world.exports[0].request)
+
+
+@pytest.mark.parametrize("answer", [NotFound(), Denied(403, "no"), Status("Failed"), Broken("500")])
+async def test_reports_that_came_to_nothing_are_not_waited_for_by_the_adaptive_policy(answer):
+    world = World(make_exports(4), policy="adaptive")
+    bad = world.exports[0].request
+    world.service.on_get = lambda made, n: answer if made.request == bad else None
+    report = await world.run()
+    assert (report["counts"]["failed"], report["counts"]["stored"]) == (1, 3)
+    assert world.runner._asked_about == {}
+    assert all(not known.running for known in world.runner._asking._classes.values())
