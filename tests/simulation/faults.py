@@ -97,6 +97,7 @@ SHAPE = {
     "no etag": "the file host gives no validator: nothing can be resumed",
     "ranges ignored": "the file host knows no ranges: whoever wants the rest gets all of it",
     "gzip": "bodies come compressed",
+    "file crowd": "the file host asks whoever comes beside a download that is being served for a pause",
     "slow disk": "whatever the disk and the journal are to do takes its time",
     "same size": "all files are of one size, so that a size tells nothing",
     "stop": "retry.ambiguous: stop",

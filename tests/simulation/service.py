@@ -216,8 +216,8 @@ class Service:
 
     # ---------------------------------------------------------------------------------------------------------- file
 
-    def file(self, made: Made, dies_at: float) -> FileReply:
-        """What the file host has to say to a signed URL that dies at that time."""
+    def file(self, made: Made, dies_at: float, beside: int) -> FileReply:
+        """What the file host has to say to a signed URL that dies at that time, `beside` other downloads under way."""
         weather, chance, now = self.world.weather, self.chance, self.world.now
         if self.is_down("files"):
             return FileReply(502 if chance.random() < 0.5 else 0, "broken")
@@ -231,6 +231,9 @@ class Service:
         if now < self.busy_until and not weather.calm and chance.random() < 0.7:
             kind = "file 503 with time"  # who asks for silence once does so again when all come back together
             weather.hit(kind)
+        if beside and "file crowd" in weather and not weather.calm and chance.random() < 0.5:
+            kind = "file 503 with time"
+            weather.hit("file crowd")
         if kind in ("file refused", "file 5xx"):
             return FileReply(0 if kind == "file refused" else 500, "broken")
         if kind == "file 503 with time":
@@ -411,7 +414,7 @@ class SimFiles:
 
     def _answer(self, download: Download, dies_at: float, offset: int, validator: str | None) -> Body:
         service = self.world.service
-        reply = service.file(self.world.evidence.reports[download.report_id], dies_at)
+        reply = service.file(self.world.evidence.reports[download.report_id], dies_at, self.running - 1)
         download.outcome = reply.outcome
         if reply.status == 0:
             raise FileBroken("the connection was refused")
