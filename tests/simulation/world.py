@@ -110,7 +110,7 @@ class World:
         self.trouble: dict[str, tuple[float, float]] = {}
         """Kind of disk trouble → from when until when."""
         self.trusted = True
-        """No memory was lost since a run has last looked which of the files that its memories name are there."""
+        """No memory was lost since a run has last looked which of the files that its memories name are there, and could write that down."""
         self.killed_at = ""
         """Where the last process was killed; empty if it was not."""
         self.edited = False
@@ -472,7 +472,7 @@ class World:
         for path, data in files.items():
             self._show(path, data)
         hashes = {path: sha(data) for path, data in files.items()}
-        if process.how == "ended":
+        if process.how == "ended" and not process.disk_trouble:
             self.trusted = evidence.blind_since == math.inf
         evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
         evidence.census[-1].temps = frozenset(path.rpartition("/")[2] for path in self.disk.files(self.disk.state))
