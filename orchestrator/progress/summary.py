@@ -15,28 +15,13 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator.progress.ending import next_step, verdict, why
 from orchestrator.progress.words import count, label, printable, size, spelled
 
 FAILURES_SHOWN = 10
 TABLE_ROWS = 12
 LABEL_CELLS = 28
 
-_WHY = {
-    "refused": "the service refused the account",
-    "unreachable": "the service could not be reached or trusted",
-    "storage": "the place for the files refused",
-    "bug": "a bug of ours",
-}
-_AGAIN = "run the same command again to go on; what is stored is not asked for anew."
-_NEXT = {
-    "failed": "see to what the hints say, then run the same command again: it tries the failed ones afresh.",
-    "parked": _AGAIN,
-    "refused": f"see to the account (token, rights, verification), then {_AGAIN}",
-    "unreachable": f"see to the network, or wait until the service is back, then {_AGAIN}",
-    "storage": f"make room or grant the permission, then {_AGAIN}",
-    "bug": f"please report it; {_AGAIN}",
-}
-_REFUSED = "change what the job asks for, then run it; an unchanged request is sent again with --only failed alone."
 _STYLES = {"succeeded": "bold green", "failed": "bold red"}
 
 
@@ -45,11 +30,10 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
     exports = [_brief(export) for export in report["exports"]]
     counts = Counter(export["state"] for export in exports)
     outcome = report["outcome"]
-    _say(console, f"{printable(report['job'])}: {_verdict(outcome, counts)}", style=_STYLES.get(outcome, "bold"))
-    error = report.get("error")
-    why = f"{error['message']} [{error['code']}]" if error else _WHY.get(outcome) or report.get("reason")
-    if why and outcome != "succeeded":
-        _say(console, printable(why), indent=2)
+    _say(console, printable(f"{report['job']}: {verdict(outcome, counts)}"), style=_STYLES.get(outcome, "bold"))
+    reason = why(report)
+    if reason:
+        _say(console, printable(reason), indent=2)
     told = _counts(counts)
     if told:
         _say(console, told, indent=2)
@@ -63,17 +47,11 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
     if manifest and any(export["state"] in ("stored", "renamed", "skipped") for export in exports):
         # Only the terminal may wrap this line: it is there to be copied.
         console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
-    if error and error["hint"]:
+    failed = [export["error"] for export in exports if export["state"] == "failed"]
+    step = next_step(report, all_invalid=all(error and error["code"] == "request.invalid" for error in failed))
+    if step:
         console.print()
-        _say(console, f"Next: {printable(error['hint'])}", style="bold")
-    elif outcome in _NEXT:
-        refused = outcome == "failed" and all(
-            export["error"] and export["error"]["code"] == "request.invalid"
-            for export in exports
-            if export["state"] == "failed"
-        )
-        console.print()
-        _say(console, f"Next: {_REFUSED if refused else _NEXT[outcome]}", style="bold")
+        _say(console, f"Next: {printable(step)}", style="bold")
 
 
 def _brief(export: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -86,24 +64,6 @@ def _brief(export: Mapping[str, Any]) -> Mapping[str, Any]:
     renamed = export["action"] == "move" and export["state"] == "skipped"
     state = "renamed" if renamed else export["state"]
     return {"state": state, **{name: export[name] for name in ("coordinates", "bytes", "rows")}}
-
-
-def _verdict(outcome: str, counts: Mapping[str, int]) -> str:
-    match outcome:
-        case "succeeded" if counts["stored"] or counts["renamed"]:
-            stored = f", {count(counts['stored'], 'export')} stored" if counts["stored"] else ""
-            renamed = f", {count(counts['renamed'], 'file')} renamed" if counts["renamed"] else ""
-            return f"done{stored}{renamed}"
-        case "succeeded":
-            return "nothing to do; every export is stored, or waits for its window to close"
-        case "failed":
-            return f"{count(counts['failed'], 'export')} failed"
-        case "parked":
-            return "parked before the end, nothing is lost"
-        case "refused" | "unreachable" | "storage" | "bug":
-            return "stopped, nothing is lost"
-        case other:
-            return printable(other)
 
 
 def _counts(counts: Counter[str]) -> str | None:

@@ -1,0 +1,62 @@
+"""How a run ended and what to do next, in the words of every summary and report. Pure; foreign text is left as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.progress.words import count
+
+_WHY = {
+    "refused": "the service refused the account",
+    "unreachable": "the service could not be reached or trusted",
+    "storage": "the place for the files refused",
+    "bug": "a bug of ours",
+}
+_AGAIN = "run the same command again to go on; what is stored is not asked for anew."
+_NEXT = {
+    "failed": "see to what the hints say, then run the same command again: it tries the failed ones afresh.",
+    "parked": _AGAIN,
+    "refused": f"see to the account (token, rights, verification), then {_AGAIN}",
+    "unreachable": f"see to the network, or wait until the service is back, then {_AGAIN}",
+    "storage": f"make room or grant the permission, then {_AGAIN}",
+    "bug": f"please report it; {_AGAIN}",
+}
+_REFUSED = "change what the job asks for, then run it; an unchanged request is sent again with --only failed alone."
+
+
+def verdict(outcome: str, counts: Mapping[str, int]) -> str:
+    """What became of a run. `counts` has `stored`, `renamed` and `failed`, and 0 for what there is none of."""
+    match outcome:
+        case "succeeded" if counts["stored"] or counts["renamed"]:
+            stored = f", {count(counts['stored'], 'export')} stored" if counts["stored"] else ""
+            renamed = f", {count(counts['renamed'], 'file')} renamed" if counts["renamed"] else ""
+            return f"done{stored}{renamed}"
+        case "succeeded":
+            return "nothing to do; every export is stored, or waits for its window to close"
+        case "failed":
+            return f"{count(counts['failed'], 'export')} failed"
+        case "parked":
+            return "parked before the end, nothing is lost"
+        case "refused" | "unreachable" | "storage" | "bug":
+            return "stopped, nothing is lost"
+        case other:
+            return other
+
+
+def why(report: Mapping[str, Any]) -> str | None:
+    """What ended the run early; None if nothing did."""
+    error, outcome = report.get("error"), report["outcome"]
+    if outcome == "succeeded":
+        return None
+    return f"{error['message']} [{error['code']}]" if error else _WHY.get(outcome) or report.get("reason")
+
+
+def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
+    """What a person does next; None after a run that has done everything. `all_invalid`: whatever failed, the service
+    had refused the request itself.
+    """
+    error, outcome = report.get("error"), report["outcome"]
+    if error and error["hint"]:
+        return str(error["hint"])
+    return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
