@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from orchestrator.cli import exits
 
@@ -19,6 +20,17 @@ NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIG
 
 SHOW_CURSOR = b"\x1b[?25h\n"
 """The live view hides the cursor, and has no chance to give it back when the process ends at once."""
+
+
+class Stops(Protocol):
+    """What may park a run from outside."""
+
+    @property
+    def name(self) -> str:
+        """What has come, as people know it; empty if nothing has."""
+
+    def heard_by(self, listener: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Within, `listener` hears of the first that comes, by its name and in any thread; at once if it has come."""
 
 
 class Signals:

@@ -19,6 +19,8 @@ from orchestrator.journal.reader import read_snapshot
 from orchestrator.progress import words
 from orchestrator.storage.local import LocalStorage
 
+Tell = Callable[[str], None]
+"""Takes a line for people."""
 MUCH_TO_READ = 64 * 1024 * 1024
 """Bytes from which people are told that files are being read, for it takes its time."""
 
@@ -55,21 +57,23 @@ class Memory:
         return self.manifest.job != job or told != known
 
 
-async def remember(task: Task, snapshot: Snapshot, storage: Storage, now: float, *, adopt: bool = False) -> Memory:
+async def remember(
+    task: Task, snapshot: Snapshot, storage: Storage, now: float, *, tell: Tell = say.people, adopt: bool = False
+) -> Memory:
     """The union of the journal and the manifest. Raises JobError for a manifest of another job, unless `adopt`."""
+
+    def tell_of_reading(files: int, size: int) -> None:
+        if size > MUCH_TO_READ:
+            tell(f"reading {files:,} stored files ({words.size(size)}) to find out whose they are …")
+
     manifest = await storage.read_manifest()
     if manifest is not None and manifest.job != task.name and not adopt:
         raise other_job(task, manifest.job)
     records = dict(snapshot.records)
-    settled = await settle(records, manifest, storage, now, _tell_of_reading)
+    settled = await settle(records, manifest, storage, now, tell_of_reading)
     for event in settled.events:
         records[event.key] = apply(records.get(event.key), event)
     return Memory(records, settled.events, manifest, settled.changed, settled.sizes)
-
-
-def _tell_of_reading(files: int, size: int) -> None:
-    if size > MUCH_TO_READ:
-        say.people(f"reading {files:,} stored files ({words.size(size)}) to find out whose they are …")
 
 
 def other_job(task: Task, name: str) -> JobError:
@@ -82,14 +86,14 @@ def other_job(task: Task, name: str) -> JobError:
     )
 
 
-def read_journal(task: Task) -> Snapshot:
+def read_journal(task: Task, tell: Tell = say.people) -> Snapshot:
     """What the journal knows, read without touching it. Of a damaged one that is nothing, and people are told."""
     try:
         return read_snapshot(task.state) or Snapshot()
     except JournalError as error:
         if error.code != "journal.damaged":
             raise
-        say.people(f"warning: {error.message}\n  hint: {error.hint}")
+        tell(f"warning: {error.message}\n  hint: {error.hint}")
         return Snapshot()
 
 
@@ -124,13 +128,15 @@ async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) ->
     return items
 
 
-async def look(task: Task, now: float, *, adopt: bool = False) -> tuple[Memory, list[plan.Item]]:
+async def look(
+    task: Task, now: float, *, tell: Tell = say.people, adopt: bool = False
+) -> tuple[Memory, list[plan.Item]]:
     """The plan as things stand, without touching anything: for `plan`."""
-    snapshot = read_journal(task)
+    snapshot = read_journal(task, tell)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
-        memory = await remember(task, snapshot, storage, now, adopt=adopt)
+        memory = await remember(task, snapshot, storage, now, tell=tell, adopt=adopt)
         if told := await nothing_is_left(task, memory, storage):
-            say.people(f"warning: {told}")
+            tell(f"warning: {told}")
         return memory, await make_plan(task, memory, storage, now)
 
 
