@@ -1,8 +1,9 @@
 """Every error this program declares, in one tree.
 
-An error says what happened (`message`), under a stable `code`, and what a person can do about it (`hint`). None of
-them knows an exit status: that table is the command line's. None of them may carry a secret: whoever raises one from
-a foreign exception writes the text anew and raises `from None`.
+An error says what happened and where (`message`), under a stable `code`, why, where that is known (`cause`), and what
+a person can do about it (`hint`). `orchestrator.codes` tells more of each code. None of them knows an exit status: that
+table is the command line's. None of them may carry a secret: whoever raises one from a foreign exception writes the text
+anew and raises `from None`.
 
     OrchestratorError
       JobError          the job file or the command line is wrong; carries all problems found, each with its place
@@ -23,20 +24,26 @@ from typing import Any
 
 
 class OrchestratorError(Exception):
-    """The root: `code` is stable across versions, `message` says what happened, `hint` what to do about it."""
+    """The root: `code` is stable across versions, `message` says what happened, `hint` what to do about it.
+
+    `cause` is what the system, a library or the service said of it, short and without secrets; None if nobody knows.
+    """
 
     code = "error"
 
-    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, code: str | None = None, cause: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.cause = cause
         if code is not None:
             self.code = code
 
     def as_json(self) -> dict[str, Any]:
-        """The `error` object of reports: `code`, `message`, `hint`."""
-        return {"code": self.code, "message": self.message, "hint": self.hint}
+        """The `error` object of reports."""
+        return {"code": self.code, "message": self.message, "cause": self.cause, "hint": self.hint}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Problem:
 
     `line` and `column` count from 1; they are None when the problem has no place in a file (an option, a digest).
     `key` is the dotted path of the key. `message` says what was found and what is allowed, never a secret's content.
+    `cause` and `hint` are those of `OrchestratorError`.
     """
 
     message: str
@@ -54,6 +62,7 @@ class Problem:
     column: int | None = None
     key: str | None = None
     hint: str | None = None
+    cause: str | None = None
 
     @property
     def place(self) -> str | None:
@@ -66,6 +75,7 @@ class Problem:
         return {
             "code": self.code,
             "message": self.message,
+            "cause": self.cause,
             "hint": self.hint,
             "file": self.file,
             "line": self.line,
@@ -83,7 +93,7 @@ class JobError(OrchestratorError):
         self.problems = problems
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        super().__init__(f"{first.message}{more}", hint=first.hint, code=first.code)
+        super().__init__(f"{first.message}{more}", hint=first.hint, code=first.code, cause=first.cause)
 
 
 class LockedError(OrchestratorError):

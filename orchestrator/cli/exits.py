@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.codes.code import Ends
 from orchestrator.errors import (
     JobError,
     JournalError,
@@ -50,6 +52,17 @@ _ERRORS: tuple[tuple[type[OrchestratorError], int], ...] = (
 )
 _WRONG_CODES = frozenset({"journal.newer", "storage.manifest-newer"})
 """State that a newer version wrote: it is this program that is wrong for it, not the storage."""
+
+ENDS: Mapping[Ends, int] = {
+    "wrong": WRONG,
+    "refused": REFUSED,
+    "locked": LOCKED,
+    "storage": STORAGE,
+    "unreachable": UNREACHABLE,
+    "bug": BUG,
+    "export": FAILED,
+}
+"""The status to which a code leads, by how a run ends that meets it."""
 
 
 def outcome_of(status: int) -> Any:

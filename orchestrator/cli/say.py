@@ -16,6 +16,8 @@ from orchestrator.errors import JobError, OrchestratorError, Problem, StorageErr
 from orchestrator.version import __version__
 
 WIDTH = 80
+_TELL_ALL = frozenset({"usage", "explain.unknown"})
+"""Codes whose errors name a better command than `explain` themselves."""
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -73,12 +75,15 @@ def long_document(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[
 
 
 def errors(error: OrchestratorError) -> None:
-    """What went wrong, each problem with its place, cause and hint."""
+    """What went wrong, each problem with its place, cause and hint; and where there is more about its code."""
     problems = error.problems if isinstance(error, JobError) else (_as_problem(error),)
     for problem in problems:
         people(_lines(problem))
     if len(problems) > 1:
         people(f"{len(problems)} problems; nothing was contacted.")
+    codes = dict.fromkeys(problem.code for problem in problems if problem.code not in _TELL_ALL)
+    if codes:
+        people(f"More: orchestrator explain {' '.join(codes)}")
 
 
 def errors_document(error: OrchestratorError) -> None:
@@ -110,13 +115,27 @@ def table(rows: Iterable[tuple[str, ...]], indent: str = "") -> list[str]:
 
 
 def _as_problem(error: OrchestratorError) -> Problem:
-    return Problem(error.message, code=error.code, hint=error.hint)
+    return Problem(error.message, code=error.code, hint=error.hint, cause=error.cause)
 
 
 def _lines(problem: Problem) -> str:
     place = f"{problem.place}: " if problem.place else ""
     key = f"{problem.key}: " if problem.key else ""
     text = f"{place}error: {key}{problem.message} [{problem.code}]"
-    if problem.hint:
-        text += "\n" + textwrap.fill(f"hint: {problem.hint}", WIDTH, initial_indent="  ", subsequent_indent="        ")
+    for name, told in (("cause", problem.cause), ("hint", problem.hint)):
+        if told:
+            text += "\n" + hanging(f"{name}: {told}", indent=2, hang=len(name) + 2)
     return text
+
+
+def hanging(text: str, *, indent: int, hang: int) -> str:
+    """A paragraph that is wrapped between words; its further lines stand `hang` cells farther in than its first."""
+    further = " " * (indent + hang)
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

@@ -527,9 +527,9 @@ _LOSSES = {
     Cause.FAILED: "the service failed to make this export, {times}",
     Cause.EXPIRED: "the export expired before it could be fetched, {times}",
     Cause.MISSING: "the service does not know the export that it had created, {times}",
-    Cause.CORRUPT: "the export's file was never what it should be, {times}",
     Cause.STUCK: "the export never finished, {times}",
 }
+"""Not of `CORRUPT`: the last of its files fails the export, in the words of what is wrong with it."""
 _LOSS_HINTS = {
     Cause.FAILED: "Ask for less at once (smaller windows), or tell Loop's support the report ids.",
     Cause.EXPIRED: "Run again, and let the run go on until it ends: exports wait for a limited time only.",

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "progress": {*PORTS, "job.periods"},  # what the label of a window means
     "report": {"progress.words", "progress.ending"},  # how figures and ends are put for people, and nothing of the engine
     "simulator": set(),
+    "codes": set(),
 }
 """`cli` knows all the others; nobody knows `cli`."""
 

@@ -97,7 +97,7 @@ def test_possible_duplicates_are_those_of_the_whole_journal():
 
 def test_what_ended_the_run_early():
     told = report_of([], error=StorageError("full", hint="make room", code="storage.full"))
-    assert told["error"] == {"code": "storage.full", "message": "full", "hint": "make room"}
+    assert told["error"] == {"code": "storage.full", "message": "full", "cause": None, "hint": "make room"}
 
 
 def test_exports_are_made_one_at_a_time_and_only_when_they_are_read(monkeypatch):
