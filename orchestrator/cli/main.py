@@ -13,6 +13,7 @@ import rich_click as click
 
 from orchestrator.cli import exits, options, say
 from orchestrator.cli.demo import demo
+from orchestrator.cli.explain import explain
 from orchestrator.cli.init import init
 from orchestrator.cli.plan import plan
 from orchestrator.cli.run import run
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, validate, plan, run, status, verify, simulate, demo, schema):
+for _command in (init, validate, plan, run, status, verify, simulate, demo, schema, explain):
     cli.add_command(_command)
 
 
@@ -63,10 +64,10 @@ def _run(arguments: list[str]) -> int:
         done = cli.main(arguments, prog_name="orchestrator", standalone_mode=False)
         return done if isinstance(done, int) else exits.OK
     except click.ClickException as error:
+        wrong = _usage(error)
+        say.errors(wrong)
         if as_json:
-            say.errors_document(OrchestratorError(error.format_message(), code="usage"))
-        else:
-            error.show(file=sys.stderr)
+            say.errors_document(wrong)
         return exits.WRONG
     except (click.Abort, KeyboardInterrupt):
         return exits.INTERRUPTED
@@ -80,3 +81,9 @@ def _run(arguments: list[str]) -> int:
     except BaseException as bug:  # noqa: BLE001  the last resort: every other error has been declared
         say.bug(bug)
         return exits.BUG
+
+
+def _usage(error: click.ClickException) -> OrchestratorError:
+    context = getattr(error, "ctx", None)
+    asked = context.command_path if context is not None else "orchestrator"
+    return OrchestratorError(error.format_message(), code="usage", hint=f"`{asked} --help` lists what it takes")
