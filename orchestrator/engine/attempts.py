@@ -14,7 +14,7 @@ import anyio
 
 from orchestrator.content.digest import Digest
 from orchestrator.engine.choose import Ref
-from orchestrator.engine.events import BytesReceived, Paused, RequestSent
+from orchestrator.engine.events import BytesReceived, Paused, RequestRefused, RequestSent
 from orchestrator.engine.gated import GatedFiles, Held
 from orchestrator.engine.health import Streak
 from orchestrator.engine.manifest import utc
@@ -251,6 +251,7 @@ class Attempts:
             case Throttled(wait, detail, unavailable):
                 if not unavailable:
                     self.throttled += 1
+                    self._observer.tell(RequestRefused(now))
                     self._spending.refused(now, sent_at, beside)
                 await self._pause(wait, detail, now)
                 if unavailable:

@@ -6,7 +6,9 @@ secret. Times are seconds since the epoch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.engine.states import Record
 
@@ -16,6 +18,18 @@ class Told:
     """The root of all of them."""
 
     at: float
+
+
+class Standing(NamedTuple):
+    """Where an export of the plan stands when a run begins."""
+
+    key: str
+    coordinates: Sequence[tuple[str, str]]
+    """(axis, label) pairs in the order of the matrix."""
+    record: Record | None
+    """None: the journal knows nothing of it."""
+    todo: bool
+    """The run works on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,7 @@ class RunStarted(Told):
     """Exports of the plan that the service refused in an earlier run, and that are not asked for again."""
     moves: int = 0
     """Files to be renamed before anything else. What needs no more than that is not among `todo`."""
+    exports: Sequence[Standing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,11 @@ class RequestSent(Told):
 
     kind: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused(Told):
+    """The API host answered 429."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,25 @@ class Paused(Told):
 
     until: float
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learned(Told):
+    """What the run goes by that no job file says; told when it has changed noticeably."""
+
+    seconds: float | None
+    """That an export takes on the service, on average; None while nobody knows."""
+    longest: float | None
+    """Seconds within which 95 % of them are finished."""
+    per_second: float
+    """Requests to the API host that may be sent in a second at the moment."""
+    unfinished: int
+    """Exports that may be unfinished at once at the moment."""
+    downloads: int
+    rate_found: bool
+    """A refusal has shown that `per_second` is about what the service admits."""
+    cap_found: bool
+    """The same of `unfinished`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
+from orchestrator.engine.history import History
 from orchestrator.engine.manifest import rfc3339
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.states import Record, State
@@ -27,6 +28,8 @@ class Figures:
     polls_of: Mapping[str, int] = field(default_factory=dict)
     stored: set[str] = field(default_factory=set)
     """Keys of the exports that this run stored."""
+    history: History | None = None
+    """None for a run that ended before it began."""
 
 
 def build(
@@ -41,6 +44,7 @@ def build(
     items: Sequence[Item],
     records: Mapping[str, Record],
     figures: Figures,
+    command: Literal["run", "submit", "collect"] = "run",
 ) -> dict[str, Any]:
     """The report as it is printed by `run --json` and kept with the job. Its `exports` are made as they are read: `records`
     must stay as they are.
@@ -52,6 +56,7 @@ def build(
     stored = [file for key in exports.keys_of("stored") for file in records[key].stored or ()]
     return {
         "schema": SCHEMA,
+        "command": command,
         "job": job,
         "run_id": run_id,
         "outcome": outcome(counts),
@@ -70,6 +75,7 @@ def build(
         },
         "bytes": sum(file.bytes for file in stored),
         "rows": sum(file.rows or 0 for file in stored),
+        "history": figures.history.buckets(finished_at) if figures.history is not None else [],
         "exports": exports,
     }
 
@@ -141,6 +147,7 @@ def _export(item: Item, record: Record | None, state: str, figures: Figures) -> 
             else None
             for name in ("submitted_at", "ready_at", "stored_at")
         },
+        "stages": figures.history.stages(item.key) if figures.history is not None else [],
         "error": None
         if state != "failed" or failure is None
         else {"code": failure.code, "message": failure.message, "hint": failure.hint},

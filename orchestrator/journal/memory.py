@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator.engine.ports import Snapshot
 from orchestrator.engine.states import Event, Record
 from orchestrator.errors import LeaseLostError
-from orchestrator.journal.records import event_row, fold, record_from_text, record_text, to_text
+from orchestrator.journal.records import event_row, fold, record_from_text, record_text, report_head, to_text
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class MemoryJournal:
     async def finish_run(self, report: Mapping[str, Any]) -> None:
         await asyncio.sleep(0)
         self._check_lease()
-        self.disk.runs.append(to_text({name: value for name, value in report.items() if name != "exports"}))
+        self.disk.runs.append(report_head(report))
 
     async def remember(self, name: str, value: Any) -> None:
         await asyncio.sleep(0)

@@ -31,11 +31,15 @@ def record_from_text(text: str) -> Record:
     return record_from_json(json.loads(text))
 
 
+def report_head(report: Mapping[str, Any]) -> str:
+    return to_text({name: value for name, value in report.items() if name not in ("history", "exports")})
+
+
 def report_texts(report: Mapping[str, Any]) -> tuple[str, str]:
-    """A run's report without its exports, and with them. Their list may make them one by one, so none is held."""
-    head = to_text({name: value for name, value in report.items() if name != "exports"})
+    """A run's head, without its history and exports, and its whole report. The exports' list may make them one by one, so none is held."""
+    head = report_head(report)
     whole = io.StringIO()
-    whole.write(f'{head[:-1]},"exports":[')
+    whole.write(f'{head[:-1]},"history":{to_text(report.get("history", []))},"exports":[')
     for n, export in enumerate(report.get("exports", ())):
         whole.write("," if n else "")
         whole.write(to_text(export))

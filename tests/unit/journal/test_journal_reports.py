@@ -6,10 +6,15 @@ import json
 
 from orchestrator.journal.records import report_texts, to_text
 
-REPORT = {"schema": "orchestrator.run/1", "counts": {"stored": 2}, "exports": [{"key": "a"}, {"key": "b\udc80"}]}
+REPORT = {
+    "schema": "orchestrator.run/1",
+    "counts": {"stored": 2},
+    "history": [{"at": 0.0, "posts": 2}],
+    "exports": [{"key": "a"}, {"key": "b\udc80"}],
+}
 
 
-def test_its_texts_are_those_of_the_whole_and_of_what_stands_before_its_exports():
+def test_its_texts_are_those_of_the_whole_and_of_what_every_run_leaves_for_good():
     head, whole = report_texts(REPORT)
     assert json.loads(head) == {"schema": "orchestrator.run/1", "counts": {"stored": 2}}
     assert whole == to_text(REPORT)
