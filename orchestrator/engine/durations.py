@@ -64,6 +64,12 @@ class Estimate:
         """The mean duration in seconds."""
         return sum(m * middle for m, middle in zip(self.mass, MIDDLES, strict=True)) / sum(self.mass)
 
+    @property
+    def longest(self) -> float:
+        """Seconds that 95 % of them stay below."""
+        sums = list(accumulate(self.mass))
+        return EDGES[bisect_left(sums, 0.95 * sums[-1])]
+
     def learn(self, finished: Iterable[tuple[float, float, float]], running: Iterable[float]) -> None:
         """Estimates anew from finished exports (low, high, weight) and the ages at which others still ran.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from orchestrator.engine.events import OutageBegan
 from orchestrator.progress.tally import ProblemSeen, Tally
 from orchestrator.progress.words import clock, span
@@ -18,21 +20,20 @@ def local(at: float, now: float) -> str:
     return f"{clock(at, now)} (local time)"
 
 
-def pause(tally: Tally, now: float) -> list[str]:
+def pause(tally: Tally, now: float, moment: Callable[[float, float], str] = local) -> list[str]:
     """In pieces that a line may break between; empty while the gate is open."""
     if tally.paused_until <= now:
         return []
     return [
-        "paused by the service",
-        f"until {local(tally.paused_until, now)}",
+        f"paused by the service until {moment(tally.paused_until, now)}",
         f"{span(tally.paused_until - now)} to go",
     ]
 
 
-def outage(told: OutageBegan, now: float) -> list[str]:
+def outage(told: OutageBegan, now: float, moment: Callable[[float, float], str] = local) -> list[str]:
     return [
         f"{host_name(told.host)} has not answered for {span(now - told.at)}",
-        f"giving up at {local(told.gives_up_at, now)}",
+        f"giving up at {moment(told.gives_up_at, now)}",
     ]
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 from orchestrator.engine.events import (
     BytesReceived,
     ExportChanged,
+    Learned,
     OutageBegan,
     OutageEnded,
     Parking,
@@ -18,22 +20,32 @@ from orchestrator.engine.events import (
     RequestSent,
     RunEnded,
     RunStarted,
+    Standing,
     Told,
     Troubled,
 )
 from orchestrator.engine.states import Record, State
+from orchestrator.progress import eta
+from orchestrator.progress.meter import Meter
 from orchestrator.progress.words import label, printable
 
-RATE_WINDOW = 10
-"""Seconds over which the throughput is taken."""
+RATE_WINDOW = 10.0
+"""Seconds over which bytes and requests a second are taken."""
+PACE_WINDOW = 120.0
+"""The same for exports that are finished."""
 ESTIMATE_AFTER = 3
-"""Exports that must have finished before an ETA is ventured."""
+"""Exports that must have finished before an ETA is ventured from them alone."""
 ESTIMATE_FROM = 10.0
 """Seconds that must have passed before one is: the first finishes come in a burst."""
 PROBLEMS_KEPT = 3
+FETCHES = 50
+"""Downloads whose durations are kept."""
+REQUESTS_GUESS = 3.0
+"""Requests that an export needs, while hardly any has told: a creation and two polls."""
 
 # They tell of files that were stored before this run: none of its work.
 _BOOKKEEPING = frozenset({"planned", "adopted", "moving", "moved", "superseded"})
+_UNBEGUN = frozenset({State.WAITING, State.STORED, State.FAILED, State.SUPERSEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +78,22 @@ class Tally:
         self.outages: dict[str, OutageBegan] = {}
         self.requests: Counter[str] = Counter()
         """Requests sent, by kind: `create`, `poll`, `fetch`."""
-        self.bytes_received = 0
-        """Bytes of files that came over the wire, those of broken transfers included."""
+        self.learned: Learned | None = None
         self.problems: deque[ProblemSeen] = deque(maxlen=PROBLEMS_KEPT)
         self._states: dict[str, State] = {}
         self._counts: Counter[State] = Counter()
         self._labels: dict[str, str] = {}
+        self._begun: dict[str, float] = {}
+        """When those at Loop were asked for."""
         self._renamed: set[str] = set()
-        self._fetching: set[str] = set()
+        self._fetching: dict[str, float] = {}
+        """Downloads under way, and when they began."""
+        self._fetched: deque[float] = deque(maxlen=FETCHES)
         self._received: dict[str, int] = {}
-        self._seconds: deque[tuple[int, int]] = deque()
+        self._bytes = Meter(RATE_WINDOW)
+        self._asked = Meter(RATE_WINDOW)
+        self._finished = Meter(PACE_WINDOW)
+        self._generated = 0
 
     # ------------------------------------------------------------------------------------------------- figures
 
@@ -117,31 +135,66 @@ class Tally:
         """Files that have another name now, their labels having changed."""
         return len(self._renamed)
 
-    def state(self, key: str) -> State | None:
-        """The state in which the export was last seen; None if nothing was told of it."""
-        return self._states.get(key)
-
     def label(self, key: str) -> str:
         """The export's name for people; the start of its key while its coordinates were never told."""
         return self._labels.get(key, key[:12])
 
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of files that came over the wire, those of broken transfers included."""
+        return self._bytes.total
+
     def rate(self, now: float) -> float:
         """Bytes a second over the last seconds."""
-        self._forget_before(now)
-        if not self._seconds:
-            return 0.0
-        return sum(n for _, n in self._seconds) / max(1.0, now - self._seconds[0][0])
+        return self._bytes.rate(now)
+
+    def requests_a_second(self, now: float) -> float:
+        """To the API host, over the last seconds."""
+        return self._asked.rate(now, self.started_at)
+
+    def pace(self, now: float) -> float:
+        """Exports that are finished in a second, over the last minutes."""
+        return self._finished.rate(now, self.started_at)
+
+    def slowest(self, most: int, now: float) -> list[tuple[str, float]]:
+        """Of the exports at Loop those that were asked for first: names, and ages in seconds."""
+        oldest = nsmallest(most, self._begun.items(), key=lambda each: each[1])
+        return [(self.label(key), now - at) for key, at in oldest]
 
     def remaining(self, now: float) -> float | None:
-        """Seconds that the rest may take, at the pace of the run so far; None while nobody can know."""
-        finished = self.stored + self.failed
-        rest = self.total - finished
+        """Seconds that the rest may take; None while nobody can know."""
+        rest = self.total - self.stored - self.failed
         if self.started_at is None or self.outcome is not None or self.parking is not None or self.outages or not rest:
             return None
-        elapsed = now - self.started_at
+        pause = max(0.0, self.paused_until - now)
+        learned = self.learned
+        if learned is not None and learned.seconds is not None:
+            return self._reckoned(learned, learned.seconds, now) + pause
+        finished, elapsed = self.stored + self.failed, now - self.started_at
         if finished < ESTIMATE_AFTER or elapsed < ESTIMATE_FROM:
             return None
-        return rest * elapsed / finished + max(0.0, self.paused_until - now)
+        return rest * elapsed / finished + pause
+
+    def _reckoned(self, learned: Learned, seconds: float, now: float) -> float:
+        asked = self.requests["create"] + self.requests["poll"]
+        # As if it had been guessed once before: the first export's polls alone are no measure.
+        each = (REQUESTS_GUESS + asked) / (1 + self._generated) if self._generated else REQUESTS_GUESS
+        return eta.remaining(
+            eta.Rest(
+                waiting=self.waiting,
+                ages=[now - at for at in self._begun.values()],
+                coming=self.ready + self.downloading,
+                places=learned.unfinished,
+                per_second=learned.per_second,
+                downloads=learned.downloads,
+                seconds=seconds,
+                longest=learned.longest or seconds,
+                requests=max(1.0, each),
+                fetching=sum(self._fetched) / len(self._fetched) if self._fetched else 0.0,
+                finished=self._finished.lately(now),
+                pace=self.pace(now),
+            )
+        )
 
     # -------------------------------------------------------------------------------------------------- events
 
@@ -152,9 +205,11 @@ class Tally:
             case RequestSent():
                 self._sent(told)
             case BytesReceived():
-                self._bytes(told)
+                self._received_bytes(told)
+            case Learned():
+                self.learned = told
             case Troubled():
-                self._fetching.discard(told.key)
+                self._fetching.pop(told.key, None)
                 self._problem(ProblemSeen(told.at, self.label(told.key), printable(told.message), told.again_at))
             case Paused():
                 if told.until > self.paused_until:
@@ -171,6 +226,8 @@ class Tally:
                 self.job = printable(told.job)
                 self.todo, self.skipped, self.moves = told.todo, told.skipped, told.moves
                 self.started_at = told.at
+                for standing in told.exports:
+                    self._found(standing)
             case RunEnded():
                 self.outcome = told.outcome
             case _:
@@ -184,53 +241,54 @@ class Tally:
             return
         if key not in self._labels or told.event == "planned":
             self._labels[key] = label(record.coordinates)
-        self._enter(key, record.state)
+        before = self._states.get(key)
+        if told.event == "verified" and key in self._fetching:
+            self._fetched.append(told.at - self._fetching[key])
+        self._generated += told.event == "ready"
+        self._enter(key, record)
+        if record.state in (State.STORED, State.FAILED) and before is not record.state:
+            self._finished.add(told.at, 1)
         if record.state is State.FAILED and told.event == "failed":
             self._problem(failure_of(record, told.at))
 
-    def _enter(self, key: str, state: State) -> None:
-        before = self._states.get(key)
+    def _found(self, standing: Standing) -> None:
+        """What an earlier run left begun says nothing until it changes."""
+        record = standing.record
+        if standing.todo and record is not None and record.state not in _UNBEGUN:
+            self._labels[record.key] = label(dict(standing.coordinates))
+            self._enter(record.key, record)
+
+    def _enter(self, key: str, record: Record) -> None:
+        before, state = self._states.get(key), record.state
         if before is not None:
             self._counts[before] -= 1
         self._states[key] = state
         self._counts[state] += 1
+        begun = begun_at(record)
+        if begun is None:
+            self._begun.pop(key, None)
+        else:
+            self._begun[key] = begun
         if state is not State.READY:
-            self._fetching.discard(key)
+            self._fetching.pop(key, None)
         if state in (State.STORED, State.FAILED):  # nothing more is said of it
             self._received.pop(key, None)
             self._labels.pop(key, None)
 
     def _sent(self, told: RequestSent) -> None:
         self.requests[told.kind] += 1
-        # What an earlier run left unfinished says nothing until it changes, but its requests tell where it stands.
-        if told.kind == "poll" and told.key not in self._states:
-            self._enter(told.key, State.GENERATING)
-        if told.kind == "fetch":
-            if self._states.get(told.key) is not State.READY:
-                self._enter(told.key, State.READY)
-            self._fetching.add(told.key)
-        else:
-            self._fetching.discard(told.key)
+        if told.kind != "fetch":
+            self._asked.add(told.at, 1)
+            self._fetching.pop(told.key, None)
+        elif self._states.get(told.key) is State.READY:
+            self._fetching[told.key] = told.at
 
-    def _bytes(self, told: BytesReceived) -> None:
+    def _received_bytes(self, told: BytesReceived) -> None:
         before = self._received.get(told.key, 0)
         # Fewer than before: the transfer began anew, and all of these came over the wire once more.
         fresh = told.received - before if told.received >= before else told.received
         self._received[told.key] = told.received
-        if self._states.get(told.key) is State.READY:
-            self._fetching.add(told.key)
-        self.bytes_received += fresh
-        second = int(told.at)
-        if self._seconds and self._seconds[-1][0] >= second:
-            last, n = self._seconds.pop()
-            self._seconds.append((last, n + fresh))
-        else:
-            self._seconds.append((second, fresh))
-        self._forget_before(told.at)
-
-    def _forget_before(self, now: float) -> None:
-        while self._seconds and self._seconds[0][0] <= now - RATE_WINDOW:
-            self._seconds.popleft()
+        self._bytes.add(told.at, fresh)
 
     def _problem(self, new: ProblemSeen) -> None:
         # A host in trouble says the same of every export: one line that counts leaves room for what else went wrong.
@@ -240,6 +298,15 @@ class Tally:
                 new = replace(new, times=old.times + 1)
                 break
         self.problems.append(new)
+
+
+def begun_at(record: Record) -> float | None:
+    """When the creation was made that an export waits for at Loop, seconds since the epoch; None if it waits for none."""
+    if record.state not in (State.CREATING, State.GENERATING):
+        return None
+    moments = [report.created_at for part in record.parts if part.state is State.GENERATING for report in part.live]
+    moments += [part.intended_at for part in record.parts if part.intended_at is not None]
+    return min(moments, default=None)
 
 
 def failure_of(record: Record, at: float) -> ProblemSeen:
