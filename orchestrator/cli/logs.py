@@ -58,7 +58,7 @@ def configure(format: LogFormat, level: int, stream: Stream, secrets: Iterable[s
     stamp, render = _faces(format, stream)
     common: list[Processor] = [structlog.stdlib.add_log_level, stamp, structlog.processors.StackInfoRenderer()]
     # Tracebacks become text before they are redacted, and never show locals.
-    final: list[Processor] = [structlog.processors.format_exc_info, _Redact(redactor), render]
+    final: list[Processor] = [structlog.processors.format_exc_info, Redact(redactor), render]
     structlog.configure(
         processors=[*common, *final],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -80,7 +80,9 @@ def _faces(format: LogFormat, stream: Stream) -> tuple[Processor, Processor]:  #
     )
 
 
-class _Redact:
+class Redact:
+    """A processor: whatever a line holds, without secrets."""
+
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
@@ -147,8 +149,9 @@ class LogObserver:
     same from line to line, what varies is in its fields; their times are UTC (RFC 3339).
     """
 
-    def __init__(self) -> None:
-        self._log: FilteringBoundLogger = structlog.get_logger()
+    def __init__(self, log: FilteringBoundLogger | None = None) -> None:
+        """`log` is where the lines go; otherwise to what has been configured."""
+        self._log: FilteringBoundLogger = log or structlog.get_logger()
         self._labels: dict[str, str] = {}
 
     def tell(self, told: Told) -> None:

@@ -6,7 +6,7 @@ What the manifest does not tell yet (a run is active, or was killed before it wa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -39,13 +39,13 @@ def verify(
 ) -> int:
     """Read every stored file again and compare it with manifest and journal. Exits 1 if any is wrong or missing."""
     task = _load(job, ask)
-    results = _verified(task, ask)
-    counts = {state: sum(result["state"] == state for result in results) for state in ("equal", "wrong", "missing")}
+    results = verified(task, ask.selects_some)
     wanted = {"missing": ("missing",), "failed": ("wrong",)}.get(ask.only or "all")
     shown = [result for result in results if wanted is None or result["state"] in wanted]
-    untold = sum(not result["in_manifest"] for result in results)
+    found = document(results)
+    counts, untold = found["counts"], found["not_in_manifest"]
     if as_json:
-        say.document({"schema": "orchestrator.verify/1", "counts": counts, "not_in_manifest": untold, "exports": shown})
+        say.document(found | {"exports": shown})
     else:
         for line in say.table(
             [(result["state"], result["path"], result["detail"]) for result in shown if result["state"] != "equal"]
@@ -67,7 +67,17 @@ def verify(
 
 def verify_task(job: str, ask: options.Ask) -> list[dict[str, Any]]:
     """What became of each file that the manifest or the journal knows as stored, by path."""
-    return _verified(_load(job, ask), ask)
+    return verified(_load(job, ask), ask.selects_some)
+
+
+def document(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole of `orchestrator.verify/1`."""
+    return {
+        "schema": "orchestrator.verify/1",
+        "counts": {state: sum(each["state"] == state for each in results) for state in ("equal", "wrong", "missing")},
+        "not_in_manifest": sum(not each["in_manifest"] for each in results),
+        "exports": results,
+    }
 
 
 def _load(job: str, ask: options.Ask) -> Task:
@@ -77,13 +87,14 @@ def _load(job: str, ask: options.Ask) -> Task:
     return load(job, replace(ask, only=None), os.environ, SystemClock().now())
 
 
-def _verified(task: Task, ask: options.Ask) -> list[dict[str, Any]]:
+def verified(task: Task, selected: bool, tell: Callable[[str], None] = say.people) -> list[dict[str, Any]]:
+    """What became of each stored file, by path; `selected`: only of those of the task's exports. `tell` takes warnings."""
     import anyio
 
-    return anyio.run(_verify, task, ask.selects_some)
+    return anyio.run(_verify, task, selected, tell)
 
 
-async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
+async def _verify(task: Task, selected: bool, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     import anyio
 
     from orchestrator.cli.wiring import read_journal, remember
@@ -92,9 +103,9 @@ async def _verify(task: Task, selected: bool) -> list[dict[str, Any]]:
 
     results: list[dict[str, Any]] = []
     keys = {export.key for export in task.exports}
-    snapshot = read_journal(task)
+    snapshot = read_journal(task, tell)
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
-        memory = await remember(task, snapshot, storage, SystemClock().now())
+        memory = await remember(task, snapshot, storage, SystemClock().now(), tell=tell)
         left = iter([each for each in _known(memory) if not selected or each.entry["key"] in keys])
 
         async def check() -> None:
