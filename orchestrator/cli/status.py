@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,23 +33,30 @@ def status(
 ) -> None:
     """Show where the job stands. Reads the journal alone; another process may be running it."""
     from orchestrator.cli.task import load
-    from orchestrator.cli.wiring import read_journal
     from orchestrator.engine.clock import SystemClock
-    from orchestrator.journal.lock import holder
 
     task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
-    active = holder(task.state)
-    snapshot = read_journal(task)
-    # Asked twice: what a run that began or ended just now has left is not what a killed one left.
-    active = holder(task.state) or active
-    document = _document(task, snapshot, active, ask.only or "all")
+    found = document(task, ask.only or "all")
     if as_json:
-        say.document(document)
+        say.document(found)
     else:
-        _show(document, shlex.quote(job), ask.typed)
+        _show(found, shlex.quote(job), ask.typed)
 
 
-def _document(task: Task, snapshot: Snapshot, active: str | None, only: str) -> dict[str, Any]:
+def document(task: Task, only: str = "all", tell: Callable[[str], None] = say.people) -> dict[str, Any]:
+    """The whole of `orchestrator.status/1`; `tell` takes warnings for people."""
+    from orchestrator.cli.wiring import read_journal
+    from orchestrator.journal.lock import holder
+
+    active = holder(task.state)
+    snapshot = read_journal(task, tell)
+    # Asked twice: what a run that began or ended just now has left is not what a killed one left.
+    return _document(task, snapshot, holder(task.state) or active, only, tell)
+
+
+def _document(
+    task: Task, snapshot: Snapshot, active: str | None, only: str, tell: Callable[[str], None]
+) -> dict[str, Any]:
     from orchestrator.engine.manifest import rfc3339
 
     records, last_run, cut_off_at = snapshot.records, snapshot.last_run, snapshot.cut_off_at
@@ -75,12 +82,12 @@ def _document(task: Task, snapshot: Snapshot, active: str | None, only: str) -> 
             name: last_run.get(name) for name in ("run_id", "outcome", "reason", "started_at", "finished_at", "counts")
         },
         "cut_off_at": None if active or cut_off_at is None else rfc3339(cut_off_at),
-        "only_in_manifest": 0 if active or records else _in_manifest(task),
+        "only_in_manifest": 0 if active or records else _in_manifest(task, tell),
         "exports": [export for export in exports if wanted is None or export["state"] in wanted],
     }
 
 
-def _in_manifest(task: Task) -> int:
+def _in_manifest(task: Task, tell: Callable[[str], None]) -> int:
     """How many files the manifest of this job names; nobody else knows of them where the journal is gone."""
     import anyio
 
@@ -95,7 +102,7 @@ def _in_manifest(task: Task) -> int:
     try:
         return anyio.run(read)
     except StorageError as error:
-        say.people(f"warning: {error.message}\n  hint: {error.hint}")
+        tell(f"warning: {error.message}\n  hint: {error.hint}")
         return 0
 
 
