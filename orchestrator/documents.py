@@ -6,7 +6,7 @@ is taken away while its `schema` keeps its number.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Failure(TypedDict):
@@ -14,6 +14,8 @@ class Failure(TypedDict):
 
     code: str
     message: str
+    cause: NotRequired[str | None]
+    """What the system or the service gave as a reason."""
     hint: str | None
 
 
@@ -45,6 +47,8 @@ class ExportReport(TypedDict):
     polls: int
     possible_duplicates: int
     timings: Timings
+    stages: list[list[Any]]
+    """Pairs: what it waited for from when on, in seconds since the run began: `["service", 1.25]`."""
     error: Failure | None
 
 
@@ -68,6 +72,19 @@ class Requests(TypedDict):
     possible_duplicates: int
 
 
+class Stretch(TypedDict):
+    """One of the equal stretches of time that a run is cut into, with what was counted in it. Seconds."""
+
+    at: int | float
+    seconds: int | float
+    posts: int
+    polls: int
+    downloads: int
+    throttled: int
+    bytes: int
+    paused: int | float
+
+
 class RunReport(TypedDict):
     """`orchestrator.run/1`: how a run ended, and what became of each export."""
 
@@ -86,6 +103,7 @@ class RunReport(TypedDict):
     api: Requests
     bytes: int
     rows: int
+    history: list[Stretch]
     exports: list[ExportReport]
 
 
@@ -112,6 +130,42 @@ class PlannedExport(TypedDict):
     window: Window | None
 
 
+class LeftOut(TypedDict):
+    """What the selection leaves out of the job, by where it stands."""
+
+    exports: int
+    counts: dict[str, int]
+
+
+class Range(TypedDict):
+    """Between what and what, most likely."""
+
+    low: int
+    high: int
+
+
+class Grounds(TypedDict):
+    """What a forecast rests on: how many durations and sizes have been seen, and whose limits it assumes."""
+
+    durations_of: int
+    same_length_of_window: bool
+    sizes_of: int
+    limits: str
+
+
+class Forecast(TypedDict):
+    """What a run will take. `posts` creations, `collected` that an earlier run has begun; `bytes` None if none was seen."""
+
+    posts: int
+    collected: int
+    polls: Range
+    requests: Range
+    seconds: Range
+    bytes: Range | None
+    paused_until: str | None
+    rests_on: Grounds
+
+
 class JobPlan(TypedDict):
     """`orchestrator.plan/1`: what a run would do."""
 
@@ -121,6 +175,9 @@ class JobPlan(TypedDict):
     proxy: str | None
     counts: dict[str, int]
     """How many exports for each `action`."""
+    left_out: LeftOut
+    forecast: Forecast | None
+    """None if nothing is to be asked of the service."""
     exports: list[PlannedExport]
 
 

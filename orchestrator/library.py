@@ -27,12 +27,12 @@ import structlog
 from orchestrator.cli import plan as planning
 from orchestrator.cli import status as looking
 from orchestrator.cli import verify as verifying
-from orchestrator.cli import wiring
 from orchestrator.cli.logs import LogObserver, Redact
 from orchestrator.cli.options import Ask, Only
 from orchestrator.cli.redact import Redactor
 from orchestrator.cli.session import Session
 from orchestrator.cli.speech import Observers
+from orchestrator.cli.survey import survey
 from orchestrator.cli.task import Task, load
 from orchestrator.documents import JobPlan, JobStatus, JobVerification, RunCounts, RunReport
 from orchestrator.engine.clock import SystemClock
@@ -163,11 +163,13 @@ def plan_job(
     Raises JobError, JournalError, StorageError; RuntimeError where an event loop runs (`asyncio.to_thread` there).
     """
     _needs_no_loop("await asyncio.to_thread(plan_job, …)")
-    task = _task(job, _ask(select=select, first=first, last=last, sets=sets, state=state, only=only), environ)
+    now = SystemClock().now()
+    ask = _ask(select=select, first=first, last=last, sets=sets, state=state, only=only)
+    task = load(os.fspath(job), ask, _variables(environ), now, others=True)
 
     async def look() -> JobPlan:
-        _, items = await wiring.look(task, SystemClock().now(), tell=LOGGER.warning, adopt=adopt)
-        return cast("JobPlan", planning.document(task, items))
+        found = await survey(task, now, tell=LOGGER.warning, adopt=adopt)
+        return cast("JobPlan", planning.document(task, found))
 
     return anyio.run(look)
 

@@ -38,7 +38,7 @@ def misfits(found, kind, at="document"):
         if not isinstance(found, dict):
             return [at]
         hints = typing.get_type_hints(kind)
-        wrong = [f"{at}: {name}" for name in set(found) ^ set(hints)]
+        wrong = [f"{at}: {name}" for name in set(found) - set(hints) | kind.__required_keys__ - set(found)]
         return wrong + [
             each for name in set(found) & set(hints) for each in misfits(found[name], hints[name], f"{at}.{name}")
         ]
