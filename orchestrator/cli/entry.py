@@ -10,7 +10,7 @@ import sys
 from typing import NoReturn
 
 PLATFORMS = ("linux", "darwin")
-PARKING = frozenset({"run", "demo"})
+PARKING = frozenset({"run", "submit", "collect", "demo"})
 """Commands that a signal parks; any other it just ends."""
 
 

@@ -13,7 +13,9 @@ import rich_click as click
 
 from orchestrator.cli import exits, options, say
 from orchestrator.cli.demo import demo
+from orchestrator.cli.doctor import doctor
 from orchestrator.cli.explain import explain
+from orchestrator.cli.halves import collect, submit
 from orchestrator.cli.init import init
 from orchestrator.cli.plan import plan
 from orchestrator.cli.run import run
@@ -42,7 +44,7 @@ def cli() -> None:
     """
 
 
-for _command in (init, validate, plan, run, status, verify, simulate, demo, schema, explain):
+for _command in (init, validate, plan, run, submit, collect, status, verify, simulate, demo, schema, doctor, explain):
     cli.add_command(_command)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
@@ -13,30 +14,49 @@ from orchestrator.cli import exits, options, say
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.errors import JournalError, OrchestratorError, RefusedError, StorageError, UnreachableError
 
+if TYPE_CHECKING:
+    from orchestrator.engine.runner import Command
+
 STARTED = time.monotonic()
 """When the process began, as nearly as it can know: `--deadline` counts from here."""
 
 
+_OPTIONS = (
+    options.JOB,
+    options.selecting(options.ONLY_HELP),
+    options.option(
+        "--deadline", type=options.Duration(), metavar="DURATION", help="Park in time to exit within this, e.g. 50m."
+    ),
+    options.option("--fail-fast", is_flag=True, help="Park as soon as an export failed for good."),
+    options.option("--adopt", is_flag=True, help="Take over files whose manifest names another job."),
+    options.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How stderr is written: for people or for machines.",
+    ),
+    options.option("--no-progress", is_flag=True, help="No live display and no heartbeat."),
+    options.option("--quiet", is_flag=True, help="Errors and the summary's essence only."),
+    options.option("--verbose", is_flag=True, help="Log every request and every change."),
+    options.AS_JSON,
+)
+
+
+def running(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments of commands that contact the service and work on a job."""
+    return functools.reduce(lambda function, add: add(function), reversed(_OPTIONS), command)
+
+
 @click.command()
-@options.JOB
-@options.selecting(options.ONLY_HELP)
-@options.option(
-    "--deadline", type=options.Duration(), metavar="DURATION", help="Park in time to exit within this, e.g. 50m."
-)
-@options.option("--fail-fast", is_flag=True, help="Park as soon as an export failed for good.")
-@options.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
-@options.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How stderr is written: for people or for machines.",
-)
-@options.option("--no-progress", is_flag=True, help="No live display and no heartbeat.")
-@options.option("--quiet", is_flag=True, help="Errors and the summary's essence only.")
-@options.option("--verbose", is_flag=True, help="Log every request and every change.")
-@options.AS_JSON
-def run(
+@running
+def run(**given: Any) -> int:
+    """Run a job (or a frozen plan): export, download, verify and store what is missing."""
+    return conduct("run", **given)
+
+
+def conduct(
+    command: Command,
     *,
     job: str,
     ask: options.Ask,
@@ -49,16 +69,16 @@ def run(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Run a job (or a frozen plan): export, download, verify and store what is missing."""
+    """Carries out a run or one of its halves, prints what came of it, and gives the exit status."""
     talk = options.Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
     try:
-        report = execute(job, ask, talk, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
+        report = execute(job, ask, talk, command=command, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
     except (StorageError, JournalError, RefusedError, UnreachableError) as error:
         status = exits.of_error(error)
         if not as_json or status == exits.WRONG:
             raise
         say.errors(error)
-        _print(_report_of(error, status))
+        _print(_report_of(error, status, command))
         return status
     if as_json:
         _print(report)
@@ -66,11 +86,11 @@ def run(
 
 
 def _print(report: Mapping[str, Any]) -> None:
-    head = {name: value for name, value in report.items() if name != "exports"}
-    say.long_document(head, "exports", report["exports"])
+    head = {name: value for name, value in report.items() if name not in ("history", "exports")}
+    say.long_document(head, history=report["history"], exports=report["exports"])
 
 
-def _report_of(error: OrchestratorError, status: int) -> dict[str, Any]:
+def _report_of(error: OrchestratorError, status: int, command: Command) -> dict[str, Any]:
     """The report of a run that ended before it had begun anything."""
     from orchestrator.engine import result
     from orchestrator.engine.clock import SystemClock
@@ -87,6 +107,7 @@ def _report_of(error: OrchestratorError, status: int) -> dict[str, Any]:
         items=(),
         records={},
         figures=result.Figures(),
+        command=command,
     )
 
 
@@ -95,6 +116,7 @@ def execute(
     ask: options.Ask,
     talk: options.Talk,
     *,
+    command: Command = "run",
     deadline: float | None = None,
     fail_fast: bool = False,
     adopt: bool = False,
@@ -103,11 +125,12 @@ def execute(
     import anyio
 
     from orchestrator.cli.session import Session
+    from orchestrator.cli.speech import Terminal
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
     clock = SystemClock()
     task = load(target, ask, os.environ, clock.now())
     token = task.api.token.resolve(os.environ, task.folder)
-    session = Session(task, token, talk, clock)
+    session = Session(task, token, Terminal(talk, clock, task.root), clock, command)
     return anyio.run(lambda: session.run(deadline=deadline, started=STARTED, fail_fast=fail_fast, adopt=adopt))

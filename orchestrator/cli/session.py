@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
 from orchestrator.api.network import Network, passwords
-from orchestrator.cli import options, say, wiring
-from orchestrator.cli.log_later import set_up_with_the_first_line
-from orchestrator.cli.signals import SIGNALS
+from orchestrator.cli import wiring
+from orchestrator.cli.signals import SIGNALS, Stops
+from orchestrator.cli.speech import Speech
 from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE
-from orchestrator.engine.events import Told
 from orchestrator.engine.plan import Item
-from orchestrator.engine.ports import Clock, Observer, Snapshot
-from orchestrator.engine.runner import Runner
+from orchestrator.engine.ports import Clock, Snapshot
+from orchestrator.engine.runner import Command, Runner
 from orchestrator.engine.states import Moved, Record, State, Stored
 from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
@@ -35,52 +32,42 @@ from orchestrator.journal.lock import JobLock
 from orchestrator.journal.machine import Machine, place
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.journal.state_dir import prepare_state
-from orchestrator.progress.choose import pick
-from orchestrator.progress.console import PeopleConsole
-from orchestrator.progress.live import LiveProgress
-from orchestrator.progress.plain import PlainProgress
-from orchestrator.progress.summary import print_summary
 from orchestrator.storage.local import LocalStorage
 
 if TYPE_CHECKING:
-    from orchestrator.cli.logs import Stream
     from orchestrator.cli.task import Task
 
 END = POST_GRACE + 2.0
 """Seconds that the end of a run may take: the last POSTs' answers, then manifest and journal."""
 
 
-class Progress(Observer, Protocol):
-    async def beat(self) -> None: ...
-
-
-class Observers:
-    """Tells each of several."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def tell(self, told: Told) -> None:
-        for observer in self._observers:
-            observer.tell(told)
-
-
 class Session:
-    def __init__(self, task: Task, token: str, talk: options.Talk, clock: Clock) -> None:
+    def __init__(
+        self,
+        task: Task,
+        token: str,
+        speech: Speech,
+        clock: Clock,
+        command: Command = "run",
+        *,
+        stops: Stops = SIGNALS,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`stops` is what may park the run from outside, `environ` where references to secrets are looked up."""
         self._task = task
-        self._talk = talk
+        self._speech = speech
         self._clock = clock
-        self._console = PeopleConsole(sys.stderr)
-        self._progress: Progress | None = None
+        self._command: Command = command
+        self._stops = stops
+        self._environ = environ
         proxy = task.network.proxy
         self._proxy = proxy.url if isinstance(proxy, ProxyUrl) else proxy
         self._token = token
-        self._secrets = [token, *passwords(self._proxy)]
-        say.never(self._secrets)
+        speech.never([token, *passwords(self._proxy)])
 
     async def run(self, *, deadline: float | None, started: float, fail_fast: bool, adopt: bool) -> dict[str, Any]:
         """The whole run. Raises OrchestratorError for what goes wrong before there is something to report."""
-        observer = self._observer()
+        observer = self._speech.observer()
         task = self._task
         prepare_state(task.state)
         with JobLock(task.state, self._clock):
@@ -112,14 +99,15 @@ class Session:
                         policy=task.policy(fail_fast=fail_fast),
                         random=random.Random(),  # noqa: S311  for waits: the system's costs a call of it for each
                         shared=machine,
+                        command=self._command,
                     )
                     report = await self._carry_out(runner, items, records, ends, manifest_stale=stale)
             finally:
                 with anyio.CancelScope(shield=True):
                     await journal.close()
-        self._tell_end(report)
+        self._speech.ended(report)
         if runner.bug is not None:
-            say.bug(runner.bug)
+            self._speech.bug(runner.bug)
         return report
 
     @contextlib.contextmanager
@@ -133,14 +121,14 @@ class Session:
             def stop(_name: str) -> None:
                 loop.call_soon_threadsafe(scope.cancel)
 
-            with SIGNALS.heard_by(stop):
+            with self._stops.heard_by(stop):
                 yield scope
 
     async def _not_begun(self, snapshot: Snapshot, storage: LocalStorage) -> dict[str, Any]:
         """The report of a run that was stopped before it had found out whose file lies where."""
         now, records = self._clock.now(), snapshot.records
         items = await wiring.make_plan(self._task, wiring.Memory(records, (), None), storage, now)
-        came = f"{SIGNALS.name} came" if SIGNALS.first is not None else "the deadline came"
+        came = f"{self._stops.name or 'the deadline'} came"
         report = result.build(
             job=self._task.name,
             run_id=_run_id(now),
@@ -152,8 +140,9 @@ class Session:
             items=items,
             records=records,
             figures=result.Figures(),
+            command=self._command,
         )
-        self._tell_end(report)
+        self._speech.ended(report)
         return report
 
     async def _carry_out(
@@ -168,8 +157,8 @@ class Session:
         """The run itself, with its progress, while signals are heard."""
         with self._heard_by(runner):
             async with anyio.create_task_group() as tasks:
-                if self._progress is not None:
-                    tasks.start_soon(self._progress.beat)
+                if self._speech.beat is not None:
+                    tasks.start_soon(self._speech.beat)
                 report = await runner.run(
                     job=self._task.name,
                     run_id=_run_id(self._clock.now()),
@@ -188,8 +177,8 @@ class Session:
         network = Network(timeout=task.network.timeout, proxy=self._proxy, ca_file=ca_file)
 
         def token() -> str:
-            found = task.api.token.resolve(os.environ, task.folder)
-            say.never([found])
+            found = task.api.token.resolve(self._environ, task.folder)
+            self._speech.never([found])
             return found
 
         async with (
@@ -207,7 +196,7 @@ class Session:
         if not self._task.limits.shared:
             yield None
             return
-        machine = Machine(place(self._task.api.base_url, self._token, os.environ))
+        machine = Machine(place(self._task.api.base_url, self._token, self._environ))
         try:
             yield machine
         finally:
@@ -218,7 +207,9 @@ class Session:
     ) -> wiring.Memory:
         """What is remembered, with the journal brought up to what the manifest knows, and old temporary files gone."""
         await storage.sweep(_verified(snapshot.records))
-        memory = await wiring.remember(self._task, snapshot, storage, self._clock.now(), adopt=adopt)
+        memory = await wiring.remember(
+            self._task, snapshot, storage, self._clock.now(), tell=self._speech.note, adopt=adopt
+        )
         for event in memory.learned:
             record = snapshot.records.get(event.key)
             before = record.parts[event.part].stored if record is not None else None
@@ -245,64 +236,17 @@ class Session:
         def park(name: str) -> None:
             loop.call_soon_threadsafe(runner.park, f"{name} came")
 
-        return SIGNALS.heard_by(park)
-
-    # ------------------------------------------------------------------------------------------------------ talking
-
-    def _observer(self) -> Observers:
-        """Sets up progress and log."""
-        talk = self._talk
-        as_json = talk.log_format == "json"
-        kind = pick(sys.stderr, os.environ, quiet=talk.quiet, no_progress=talk.no_progress or as_json)
-        observers: list[Observer] = []
-        stream: Stream = sys.stderr
-        if kind == "live":
-            live = LiveProgress(self._console, self._clock.now)
-            self._progress, stream = live, live.stream
-            observers.append(live)
-        elif kind == "plain":
-            plain = PlainProgress(sys.stderr, self._clock.now, every=talk.heartbeat)
-            self._progress = plain
-            observers.append(plain)
-        level = logging.DEBUG if talk.verbose else logging.ERROR if talk.quiet else logging.INFO
-
-        def configure() -> None:
-            from orchestrator.cli import logs
-
-            logs.configure("json" if as_json else "text", level, stream, self._secrets)
-
-        if as_json or talk.verbose or talk.quiet or talk.no_progress:
-            from orchestrator.cli.logs import LogObserver
-
-            configure()
-            observers.append(LogObserver())
-        else:
-            set_up_with_the_first_line(configure)
-        return Observers(*observers)
+        return self._stops.heard_by(park)
 
     def _warn(self, told: str | None) -> None:
         if told is not None:
-            self._console.print(f"warning: {told}", soft_wrap=True)
-
-    def _tell_end(self, report: dict[str, Any]) -> None:
-        if self._talk.log_format == "json":
-            return  # the log's last line has said it
-        if self._talk.quiet and report["outcome"] == "succeeded":
-            return
-        print_summary(report, self._console, manifest=_shown(self._task))
+            self._speech.warn(told)
 
 
 def _verified(records: Mapping[str, Record]) -> frozenset[str]:
     """The temporary files that the journal still counts on."""
     files = (part.file for record in records.values() for part in record.parts if part.state is State.VERIFIED)
     return frozenset(file.temp for file in files if file is not None and file.temp is not None)
-
-
-def _shown(task: Task) -> str:
-    path = task.root / "manifest.json"
-    with contextlib.suppress(ValueError):
-        return str(path.relative_to(os.getcwd()))  # noqa: PTH109  as the user would type it
-    return str(path)
 
 
 def _run_id(now: float) -> str:

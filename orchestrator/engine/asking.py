@@ -97,6 +97,16 @@ class _Class:
             (watched.low for watched in self.running.values() if watched.created_at >= since),
         )
 
+    @property
+    def mean(self) -> float:
+        """Seconds, as believed."""
+        return self._estimate.mean
+
+    @property
+    def longest(self) -> float:
+        """Seconds that 95 % of them stay below, as believed."""
+        return self._estimate.longest
+
     def plan(self, load: Load, share: float) -> None:
         """Finds the schedule for this load, of which the class has `share`."""
         mean = self._estimate.mean
@@ -213,6 +223,26 @@ class Asking:
             known = self._class(watched.size)
             del known.running[report_id]
             known.next_climber()
+
+    def shortest_mean(self) -> float:
+        """Seconds that exports take, of the class of window sizes that is quickest; 0 while nothing is known."""
+        return min((known.mean for known in self._classes.values() if known.lessons), default=0.0)
+
+    def expected(self) -> tuple[float, float] | None:
+        """Seconds that exports take: the mean, and what 95 % of them stay below. None while nobody has finished.
+
+        Of several classes each counts as much as it has exports running, or if none has, as it has taught.
+        """
+        taught = [known for known in self._classes.values() if known.lessons]
+        for known in taught:
+            if known.is_due:  # under the other policies nobody else asks for it
+                known.estimate()
+        running = sum(len(known.running) for known in taught)
+        weights = [len(known.running) if running else len(known.lessons) for known in taught]
+        if not taught:
+            return None
+        mean = sum(weight * known.mean for weight, known in zip(weights, taught, strict=True)) / sum(weights)
+        return mean, max(known.longest for weight, known in zip(weights, taught, strict=True) if weight)
 
     # ---------------------------------------------------------------------------------------------------------- when
 

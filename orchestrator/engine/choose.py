@@ -92,6 +92,8 @@ class Budgets:
     """When a download may begin: its places, and the file host's gate or next probe."""
     poll_first: bool
     """A poll's turn, if both a poll and a creation are due."""
+    poll_at: float = -math.inf
+    """When polls are worth their requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _allowed(kind: type[Want], budgets: Budgets) -> float:
     if kind is Create:
         return max(budgets.request_at, budgets.create_at)
     if kind is Poll:
-        return budgets.request_at
+        return max(budgets.request_at, budgets.poll_at)
     if kind is Fetch:
         return budgets.fetch_at
     return -math.inf

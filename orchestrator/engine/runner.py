@@ -8,7 +8,12 @@ At most one attempt of a part is under way at a time, so a part's facts come one
 is journalled before anything is built upon it. Nothing sleeps but the loop itself.
 
 Parking (a signal, the deadline, a refusal, a full disk): nothing new is started; polls and downloads are let go
-of at once, for the service still has what they were after; POSTs are waited for, for their answers exist only once.
+of at once, for the service still has what they were after; POSTs are waited for, for their answers exist only once. Before
+the deadline, which is known beforehand, nothing is created any more that would not be ready in time, and downloads under
+way then may end.
+
+A run can be had in two halves: `submit` creates what is missing and waits for nothing but places to create more; `collect`
+creates nothing and brings home what was created.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.abc
@@ -27,11 +32,13 @@ from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
 from orchestrator.engine.asking import Asking, Load
 from orchestrator.engine.attempts import POST_GRACE, Attempts
-from orchestrator.engine.choose import Go, Ref, Wants, choose
+from orchestrator.engine.choose import Budgets, Go, Ref, Wants, choose
 from orchestrator.engine.durations import size_of
-from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Troubled
+from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Standing, Troubled
+from orchestrator.engine.history import History
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
+from orchestrator.engine.outlook import Outlook
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
@@ -97,6 +104,9 @@ MANIFEST_EVERY = 5.0
 MANIFEST_SHARE = 20
 """The manifest's writing may take one part in so many of the time."""
 
+Command = Literal["run", "submit", "collect"]
+"""The whole run, or one of its halves."""
+
 _POLLED = frozenset({State.GENERATING, State.READY})
 
 _SILENT: Mapping[Host, tuple[str, str]] = {
@@ -136,6 +146,7 @@ class Runner:
         policy: Policy,
         random: random.Random,
         shared: Shared | None = None,
+        command: Command = "run",
     ) -> None:
         self._api = api
         self._files = files
@@ -144,10 +155,11 @@ class Runner:
         self._journal = journal
         self._account = account
         self._clock = clock
-        self._observer = observer
+        self._observer = self._history = History(observer)
         self._policy = policy
         self._random = random
         self._shared = shared
+        self._command: Command = command
         self._records: dict[str, Record] = {}
         self._lives: dict[Ref, Live] = {}
         self._wants = Wants()
@@ -161,10 +173,14 @@ class Runner:
         """Parts that still want something or have an attempt under way."""
         self._busy: dict[Ref, anyio.CancelScope | None] = {}
         """Attempts under way, with the scope that lets go of them; None for those that must be waited for."""
+        self._fetching: set[Ref] = set()
+        """Those of them that are downloads."""
         self._supersedes: dict[str, str] = {}
         self._stored: set[str] = set()
         self._changed = anyio.Event()
         self._parking: str | None = None
+        self._on_time = False
+        """The run parks because of the deadline: it has reckoned with the seconds that its end takes."""
         self._error: OrchestratorError | None = None
         self._leased = True
         self._failed_fast = False
@@ -213,6 +229,7 @@ class Runner:
             park=self.park,
             parked=lambda: self._parking is not None,
         )
+        self._outlook = Outlook(self._asking, self._spending, self._observer)
         todo = [item for item in items if item.has_work]
         limits = self._policy.limits
         actions = [item.action for item in items if item.export is not None]
@@ -231,6 +248,16 @@ class Runner:
                 limits.downloads,
                 refused,
                 moves=sum(item.source is not None for item in todo),
+                exports=tuple(
+                    Standing(
+                        item.key,
+                        item.coordinates,
+                        records.get(item.key),
+                        item.has_work and item.action is not Action.MOVE,
+                    )
+                    for item in items
+                    if item.export is not None or item.has_work
+                ),
             )
         )
         try:
@@ -241,7 +268,7 @@ class Runner:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_manifest)
                 await self._loop(tasks)
-                await self._drain(post_grace)
+                await self._drain(tasks, post_grace)
                 tasks.cancel_scope.cancel()
         except OrchestratorError as error:
             self.halt(error)
@@ -264,6 +291,7 @@ class Runner:
     def _ends(self) -> bool:
         """The run parks, or its time is up: nothing new is begun."""
         if self._parking is None and self._clock.now() >= self._park_at:
+            self._on_time = True
             self.park("the deadline is near")
         return self._parking is not None
 
@@ -308,6 +336,8 @@ class Runner:
             self._manifest_stale = True
             await self._write_manifest()
         work = [item for item in todo if item.action is not Action.MOVE]
+        if self._command == "collect":
+            work = [item for item in work if item.key in self._records and _is_begun(self._records[item.key])]
         await self._begin(work)
         if self._ends():
             return
@@ -328,10 +358,12 @@ class Runner:
             if item.supersedes is not None:
                 self._supersedes[item.key] = item.supersedes
             record = self._records[item.key]
+            self._history.begins(record, self._clock.now())
             for part in record.parts:
                 ref = (item.key, part.index)
                 self._open.add(ref)
-                await self._absorb(ref, Resumed(), Live(may_create=item.export is not None))
+                may_create = item.export is not None and self._command != "collect"
+                await self._absorb(ref, Resumed(), Live(may_create=may_create))
 
     async def _begin(self, work: Sequence[Item]) -> None:
         """Journals what is new: exports never seen, labels that changed, finished ones that are wanted again."""
@@ -378,7 +410,10 @@ class Runner:
             if self._gives_up(now):
                 break
             self._replan(now)
-            choice = choose(self._wants, self._spending.budgets(now), now)
+            budgets = self._budgets(now)
+            if self._is_done(budgets):
+                break
+            choice = choose(self._wants, budgets, now)
             if isinstance(choice, Go):
                 if isinstance(choice.want, (Create, Poll)) and not self._spending.has_turn(now):
                     continue
@@ -388,7 +423,36 @@ class Runner:
                     self._start(tasks, choice.ref, choice.want, now)
             else:
                 ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
-                await self._sleep(min(choice.until, self._park_at, *ends) - now)
+                await self._sleep(min(choice.until, self._park_at, *ends, self._too_late_at(now)) - now)
+
+    def _budgets(self, now: float) -> Budgets:
+        """What may be spent, and is worth it."""
+        budgets = self._spending.budgets(now)
+        if now >= self._too_late_at(-math.inf):
+            budgets = replace(budgets, create_at=math.inf)
+        if self._command == "submit":  # a place that is free needs nobody's end
+            budgets = replace(budgets, fetch_at=math.inf, poll_at=math.inf if budgets.create_at <= now else -math.inf)
+        return budgets
+
+    def _too_late_at(self, now: float) -> float:
+        """From when on nothing is created any more, if that is still to come: what takes as long as exports have lately taken
+        would not be ready by the deadline, and might be gone by the next run. At least half of the time is for creations.
+        """
+        if self._park_at == math.inf or self._command == "submit":
+            return math.inf
+        at = self._park_at - min(self._asking.shortest_mean(), (self._park_at - self._started_at) / 2)
+        return at if at > now else math.inf
+
+    def _is_done(self, budgets: Budgets) -> bool:
+        """Whether nothing is left to wait for, although some parts want something still."""
+        if (self._command != "submit" and self._park_at == math.inf) or None in self._busy.values():
+            return False
+        if self._command == "submit" and not self._wants.creations:
+            return True
+        too_late = budgets.create_at == math.inf and self._park_at < math.inf and not self._busy
+        if too_late and self._wants.creations == len(self._open) and self._clock.now() >= self._too_late_at(-math.inf):
+            self.park("the deadline is near: what is left would not be ready in time")
+        return self._parking is not None
 
     def _gives_up(self, now: float) -> bool:
         for host, name in _HOSTS:
@@ -411,6 +475,7 @@ class Runner:
                 self._asking.asks(want.report_id, now)
         elif isinstance(want, Fetch):
             self._spending.downloading += 1
+            self._fetching.add(ref)
         self._busy[ref] = None if isinstance(want, Create) else anyio.CancelScope()
         tasks.start_soon(self._attempt, ref, want)
 
@@ -459,6 +524,7 @@ class Runner:
                 self._spending.asking -= 1
             elif isinstance(want, Fetch):
                 self._spending.downloading -= 1
+                self._fetching.discard(ref)
             self._wake()
 
     async def _carry_out(self, ref: Ref, want: Want) -> Fact:
@@ -499,6 +565,8 @@ class Runner:
         if done.wants and (trouble := _trouble(fact, live, done.live)):
             again_at = min(want.at for want in done.wants)
             self._observer.tell(Troubled(now, key, *trouble, max(now, again_at)))
+        if isinstance(fact, Asked) and isinstance(fact.answer, Status) and after.state is State.GENERATING:
+            self._history.unfinished(key, fact.sent_at)
         self._learn(ref, fact, now)
         self._put(ref, done.wants)
         if not done.wants and not isinstance(fact, Posting):
@@ -582,17 +650,24 @@ class Runner:
                 ref = key, index
                 if ref in self._open and ref not in self._busy:
                     self._put(ref, wants(self._records[key].parts[index], self._lives[ref], now))
+        self._outlook.look(now)
 
     # ---------------------------------------------------------------------------------------------------- the end
 
-    async def _drain(self, post_grace: float) -> None:
+    async def _drain(self, tasks: anyio.abc.TaskGroup, post_grace: float) -> None:
         """Brings home what is under way."""
         self._attempts.wind_up(post_grace)
-        for scope in self._busy.values():
-            if scope is not None:
+        for ref, scope in self._busy.items():
+            if scope is not None and self._on_time and ref in self._fetching:
+                scope.deadline = anyio.current_time() + post_grace
+            elif scope is not None:
                 scope.cancel()
         while self._busy:
-            await self._sleep(math.inf)
+            now = self._clock.now()
+            if self._on_time and (verified := self._wants.first(Place, now)) is not None and self._error is None:
+                self._start(tasks, *verified, now)
+            else:
+                await self._sleep(math.inf)
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
         for last in (self._attempts.close, self._write_manifest, self._keep_lessons):
@@ -608,6 +683,7 @@ class Runner:
             error=self._error,
             started_at=started_at,
             finished_at=self._clock.now(),
+            command=self._command,
             items=items,
             records=self._records,
             figures=result.Figures(
@@ -618,12 +694,16 @@ class Runner:
                 posts_of=self._attempts.posts,
                 polls_of=self._attempts.polls,
                 stored=self._stored,
+                history=self._history,
             ),
         )
+        if self._command == "collect" and report["outcome"] == "parked" and report["reason"] is None:
+            report["reason"] = "what is left has to be created first: `submit` does that, or a whole `run`"
         try:
             await self._journal.finish_run(report)
         except OrchestratorError as error:
             self.halt(error)
+        self._outlook.look(self._clock.now(), at_last=True)
         self._observer.tell(RunEnded(self._clock.now(), report["outcome"]))
         return report
 
@@ -639,6 +719,8 @@ class Runner:
             return "bug"
         if self._error is not None:
             return next(outcome for kind, outcome in _OUTCOMES if isinstance(self._error, kind))
+        if self._command == "submit" and self._parking is None:
+            return "failed" if counts["failed"] else "succeeded"
         if counts["pending"] and not self._failed_fast:
             return "parked"
         return "failed" if counts["failed"] else "succeeded"
@@ -678,6 +760,14 @@ _OUTCOMES: tuple[tuple[type[OrchestratorError], result.Outcome], ...] = (
     (UnreachableError, "unreachable"),
 )
 """What ends a run early, in the contract's order: the first is told when there are several."""
+
+
+def _is_begun(record: Record) -> bool:
+    """Something was asked for whose end is still to come: it can be collected."""
+    return any(
+        part.state not in FINAL and (part.live or part.intended_at is not None or part.state is State.VERIFIED)
+        for part in record.parts
+    )
 
 
 def _rank(error: OrchestratorError) -> int:

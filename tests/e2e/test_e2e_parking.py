@@ -71,3 +71,29 @@ async def test_a_short_pause_is_waited_for_by_everybody(stage):
         assert report["api"]["throttled"] == it.sim.stats.throttled > 0
         assert it.sim.stats.early_requests == []
         assert len(it.sim.stats.created) == 10
+
+
+async def test_120_exports_in_three_pieces_under_a_deadline(stage):
+    async with stage(duration=1.5) as it:
+        it.job(months=30, teams=["support", "sales", "billing", "partners"], limits={"unfinished": 16})
+        stored = 0
+        for _ in range(2):
+            report = await it.report("job.yaml", "--deadline", "10s", status=3)
+            assert report["outcome"] == "parked"
+            assert 0 < report["counts"]["stored"] < 120 - stored
+            stored += report["counts"]["stored"]
+            created = [report_id for export in report["exports"] for report_id in export["report_ids"]]
+            assert len(created) == len(set(created)) == len(it.sim.stats.posts), "every report id is in the journal"
+        report = await it.report("job.yaml")
+        assert stored + report["counts"]["stored"] == 120
+        it.check_stored(120)
+        assert len(it.sim.stats.posts) == 120, "no export is created twice"
+        assert report["api"]["possible_duplicates"] == 0
+
+
+async def test_near_the_deadline_nothing_is_created_that_would_not_be_ready_in_time(stage):
+    async with stage(duration=1.0) as it:
+        it.job(months=60, limits={"unfinished": 6}, polling={"policy": "adaptive", "first": 1})
+        report = await it.report("job.yaml", "--deadline", "12s", status=3)
+        assert report["counts"]["stored"] == len(it.sim.stats.posts), "all that was created was brought home"
+        assert "ready in time" in report["reason"]

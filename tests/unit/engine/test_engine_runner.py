@@ -8,7 +8,16 @@ import pytest
 from fakes import World, make_export, make_exports
 
 from orchestrator.engine.attempts import POST_GRACE
-from orchestrator.engine.events import ExportChanged, OutageBegan, OutageEnded, Parking, Paused, RunEnded, RunStarted
+from orchestrator.engine.events import (
+    ExportChanged,
+    OutageBegan,
+    OutageEnded,
+    Parking,
+    Paused,
+    RequestSent,
+    RunEnded,
+    RunStarted,
+)
 from orchestrator.engine.policy import Retry
 from orchestrator.engine.ports import Broken, Denied, FileBroken, Invalid, Status, Throttled
 from orchestrator.engine.states import State
@@ -372,10 +381,25 @@ async def test_a_post_without_an_answer_is_not_waited_for_for_ever():
 async def test_parking_lets_go_of_polls_and_downloads_at_once():
     world = World(make_exports(8))
     world.files.pause = 100.0
-    report = await world.run(park_after=60)
+    asyncio.get_running_loop().call_later(60, lambda: world.runner.park("SIGTERM came"))
+    report = await world.run()
     assert report["outcome"] == "parked"
     assert world.clock.now() - world.told.all[0].at == pytest.approx(60)
     assert world.files.running == 0
+    assert not world.storage.temps
+
+
+@pytest.mark.parametrize(("pause", "stored"), [(0.1, 1), (100.0, 0)])
+async def test_a_download_at_the_deadline_has_the_last_seconds_to_end(pause, stored):
+    calm = World(make_exports(1))
+    await calm.run()
+    began = next(told.at for told in calm.told.of(RequestSent) if told.kind == "fetch") - calm.told.all[0].at
+    world = World(make_exports(1))
+    world.files.pause = pause
+    report = await world.run(park_after=began + 0.1)
+    assert report["reason"] == "the deadline is near"
+    assert report["counts"]["stored"] == stored
+    assert world.clock.now() - world.told.all[0].at <= began + 0.1 + POST_GRACE
     assert not world.storage.temps
 
 

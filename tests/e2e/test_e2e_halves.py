@@ -1,0 +1,94 @@
+"""`submit` creates and does not wait; `collect` brings home and does not create."""
+
+import asyncio
+import signal
+
+
+async def test_what_was_submitted_is_collected(stage):
+    async with stage(duration=2) as it:
+        it.job(months=12)
+        submitted = await it.run("submit", "job.yaml", "--json")
+        assert submitted.status == 0, str(submitted)
+        assert submitted.json["command"] == "submit"
+        assert submitted.json["outcome"] == "succeeded"
+        assert submitted.json["counts"] == {"planned": 12, "stored": 0, "skipped": 0, "failed": 0, "pending": 12}
+        assert all(len(export["report_ids"]) == 1 for export in submitted.json["exports"])
+        assert submitted.json["api"]["polls"] == 0, "there was room for all of them"
+        assert not it.data_files()
+        collected = await it.run("collect", "job.yaml", "--json")
+        assert collected.status == 0, str(collected)
+        assert collected.json["api"]["posts"] == 0
+        assert collected.json["counts"]["stored"] == 12
+        it.check_stored(12)
+        assert len(it.sim.stats.posts) == 12
+
+
+async def test_submit_waits_for_places_alone(stage):
+    async with stage(duration=0.3) as it:
+        it.job(months=9, limits={"unfinished": 4})
+        submitted = await it.run("submit", "job.yaml", "--json")
+        assert submitted.status == 0, str(submitted)
+        assert len(it.sim.stats.posts) == 9
+        assert it.sim.stats.unfinished_peak <= 4
+        assert not it.sim.stats.downloads
+        again = await it.run("submit", "job.yaml", "--json")
+        assert again.status == 0, str(again)
+        assert len(it.sim.stats.posts) == 9, "submitted twice is created once"
+        assert (await it.run("collect", "job.yaml")).status == 0
+        it.check_stored(9)
+
+
+async def test_collect_creates_nothing_and_says_what_is_left(stage):
+    async with stage() as it:
+        it.job(months=6)
+        assert (await it.run("submit", "job.yaml", "--to", "2020-02")).status == 0
+        collected = await it.run("collect", "job.yaml", "--json")
+        assert collected.status == 3, str(collected)
+        assert collected.json["counts"] == {"planned": 6, "stored": 2, "skipped": 0, "failed": 0, "pending": 4}
+        assert "created first" in collected.json["reason"]
+        assert len(it.sim.stats.posts) == 2
+        nothing = await it.run("collect", "job.yaml", "--json")
+        assert nothing.status == 3, str(nothing)
+        assert len(it.sim.stats.posts) == 2
+        assert (await it.run("run", "job.yaml")).status == 0
+        it.check_stored(6)
+        assert len(it.sim.stats.posts) == 6
+
+
+async def test_what_the_service_failed_to_make_is_for_the_next_submit(stage):
+    async with stage(faults=[{"on": "create", "do": "failed", "match": {"nth": 2}, "times": 1}]) as it:
+        it.job(months=3)
+        assert (await it.run("submit", "job.yaml")).status == 0
+        collected = await it.run("collect", "job.yaml", "--json")
+        assert collected.status == 3, str(collected)
+        assert collected.json["counts"]["stored"] == 2
+        assert len(it.sim.stats.posts) == 3
+        assert (await it.run("submit", "job.yaml")).status == 0
+        assert (await it.run("collect", "job.yaml")).status == 0
+        it.check_stored(3)
+        assert len(it.sim.stats.posts) == 4
+
+
+async def test_a_collect_in_a_hurry_leaves_the_rest_for_later(stage):
+    async with stage(duration=8) as it:
+        it.job(months=2)
+        assert (await it.run("submit", "job.yaml")).status == 0
+        collected = await it.run("collect", "job.yaml", "--json", "--deadline", "2s")
+        assert collected.status == 3, str(collected)
+        assert "deadline" in collected.json["reason"]
+        assert (await it.run("collect", "job.yaml")).status == 0
+        it.check_stored(2)
+        assert len(it.sim.stats.posts) == 2
+
+
+async def test_a_submit_that_is_terminated_loses_no_report_id(stage):
+    async with stage(duration=60) as it:
+        it.job(months=40, limits={"unfinished": 5})
+        running = await it.start("submit", "job.yaml", "--json")
+        await it.until(lambda: len(it.sim.stats.posts) == 5)
+        await asyncio.sleep(0.2)
+        running.send(signal.SIGTERM)
+        ended = await running.ended()
+        assert ended.status == 3, str(ended)
+        assert sum(len(export["report_ids"]) for export in ended.json["exports"]) == 5
+        assert ended.json["api"]["possible_duplicates"] == 0
