@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,9 @@ from orchestrator.cli import exits, options, say
 from orchestrator.errors import JobError, Problem
 
 if TYPE_CHECKING:
+    from orchestrator.cli.survey import Survey
     from orchestrator.cli.task import Task
     from orchestrator.engine.plan import Item
-
-SHOWN = 60
-"""Rows shown to people; a longer plan is told in counts, and whole by --json."""
 
 
 @click.command()
@@ -28,7 +27,7 @@ SHOWN = 60
 @options.option("--out", metavar="FILE", help="Freeze the plan into FILE; `run FILE` executes exactly that.")
 @options.option("--adopt", is_flag=True, help="Take over files whose manifest names another job.")
 @options.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if there is something to do.")
-@options.option("--verbose", is_flag=True, help="List every export, however many.")
+@options.option("--verbose", is_flag=True, help="List every export with its reason, however many.")
 @options.AS_JSON
 def plan(
     *,
@@ -40,40 +39,52 @@ def plan(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Show what a run would do, and why. Contacts nobody and needs no token."""
+    """Show what a run would do, why, and what it will take. Contacts nobody and needs no token."""
     import anyio
 
+    from orchestrator.cli.survey import survey
     from orchestrator.cli.task import load
-    from orchestrator.cli.wiring import look
     from orchestrator.engine.clock import SystemClock
 
     now = SystemClock().now()
-    task = load(job, ask, os.environ, now)
+    task = load(job, ask, os.environ, now, others=True)
 
-    async def plan_it() -> list[Item]:
-        _, items = await look(task, now, adopt=adopt)
-        return items
+    async def look() -> Survey:
+        return await survey(task, now, adopt=adopt)
 
-    items = anyio.run(plan_it)
+    found = anyio.run(look)
     if out is not None:
-        _freeze(task, items, out)
+        _freeze(task, found, out)
     if as_json:
-        say.long_document(_head(task, items), "exports", map(_entry, items))
+        say.long_document(_head(task, found), exports=map(_entry, found.items))
     else:
-        _show(task, items, verbose=verbose)
+        from orchestrator.cli.plan_view import show
+
+        show(task, found, verbose=verbose)
+        try:
+            if (proxy := _proxy(task)) is not None:
+                say.people(f"Loop is reached through the proxy {proxy}.")
+        except JobError as error:
+            say.people("A run from here would stop at once:")
+            say.errors(error)
         if out is not None:
-            say.people(f"Frozen into {out}. Next: orchestrator run {out}")
-        elif any(item.has_work for item in items):
-            say.people(f"Next: orchestrator run {job}{ask.typed}")
-    return exits.CHANGES if detailed_exitcode and any(item.has_work for item in items) else exits.OK
+            say.people(f"Frozen into {out}.")
+        if (command := _next(job, ask, found, out)) is not None:
+            say.people(f"Next: {command}")
+    return exits.CHANGES if detailed_exitcode and found.has_work else exits.OK
 
 
-def _freeze(task: Task, items: list[Item], out: str) -> None:
+def document(task: Task, found: Survey) -> dict[str, Any]:
+    """The whole of `orchestrator.plan/1`."""
+    return _head(task, found) | {"exports": [_entry(item) for item in found.items]}
+
+
+def _freeze(task: Task, found: Survey, out: str) -> None:
     from orchestrator.cli.task import freeze
 
-    document = _head(task, items) | {"exports": [_entry(item) for item in items], "frozen": freeze(task)}
+    frozen = document(task, found) | {"frozen": freeze(task)}
     try:
-        Path(out).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        Path(out).write_text(json.dumps(frozen, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         problem = Problem(
             f"the plan can't be written to {out}: {error.strerror}", code="plan.unwritable", hint="name another file"
@@ -81,8 +92,19 @@ def _freeze(task: Task, items: list[Item], out: str) -> None:
         raise JobError(problem) from None
 
 
-def _head(task: Task, items: list[Item]) -> dict[str, Any]:
-    counts = Counter(item.action.value.replace(" ", "_") for item in items)
+def _next(job: str, ask: options.Ask, found: Survey, out: str | None) -> str | None:
+    """The command that comes next: the run; or, where there is nothing to do, none."""
+    if not found.has_work:
+        return None
+    if out is not None:
+        return f"orchestrator run {shlex.quote(out)}"
+    return f"orchestrator run {shlex.quote(job)}{ask.typed}"
+
+
+def _head(task: Task, found: Survey) -> dict[str, Any]:
+    from orchestrator.cli.survey import forecast_document, left_out_document
+
+    counts = Counter(item.action.value.replace(" ", "_") for item in found.items)
     proxy = None
     with contextlib.suppress(JobError):  # of an environment that may be another one where the plan is run
         proxy = _proxy(task)
@@ -92,6 +114,8 @@ def _head(task: Task, items: list[Item]) -> dict[str, Any]:
         "output": str(task.root),
         "proxy": proxy,
         "counts": dict(counts),
+        "left_out": left_out_document(found),
+        "forecast": forecast_document(found),
     }
 
 
@@ -126,43 +150,3 @@ def _entry(item: Item) -> dict[str, Any]:
         "impersonate": export.impersonate if export else None,
         "window": {"start": export.window.start, "end": export.window.end} if export else None,
     }
-
-
-def _show(task: Task, items: list[Item], *, verbose: bool) -> None:
-    from orchestrator.engine.plan import Action
-
-    counts = Counter(item.action for item in items)
-    # What needs no attention is told by its count where a list would be long.
-    quiet = (Action.SKIP, Action.NOT_IN_JOB)
-    rows = [item for item in items if verbose or len(items) <= SHOWN or item.action not in quiet]
-    shown = rows if verbose else rows[:SHOWN]
-    for line in say.table(
-        [(_mark(item), " ".join(label for _, label in item.coordinates), item.reason) for item in shown]
-    ):
-        say.result(line)
-    if len(shown) < len(items):
-        say.people(f"… and {len(items) - len(shown):,} more; --verbose lists them, --json tells all of them.")
-    words = ", ".join(f"{count:,} {_COUNTED[action]}" for action, count in counts.items())
-    say.people(f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}")
-    try:
-        if (proxy := _proxy(task)) is not None:
-            say.people(f"Loop is reached through the proxy {proxy}.")
-    except JobError as error:
-        say.people("A run from here would stop at once:")
-        say.errors(error)
-
-
-def _mark(item: Item) -> str:
-    return "skipped" if item.action.value in ("wait", "skip") else item.action.value
-
-
-_COUNTED = {
-    "run": "to run",
-    "replace": "to replace",
-    "move": "to move",
-    "wait": "waiting for their window to end",
-    "skip": "stored",
-    "refused": "refused by the service before",
-    "left over": "left over",
-    "not in this job": "stored but not in this job",
-}

@@ -8,12 +8,14 @@ a second run of the same plan does only what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+from orchestrator.cli.difference import Asked, difference
 from orchestrator.cli.options import Ask, Only
 from orchestrator.engine.plan import Options
 from orchestrator.engine.policy import AUTO, Limits, Policy, Polling, Retry
@@ -22,7 +24,7 @@ from orchestrator.job import scalars
 from orchestrator.job.expand import Export, expand
 from orchestrator.job.loader import Job, load_job
 from orchestrator.job.matrix import Selection
-from orchestrator.job.model import Api, Network, Output
+from orchestrator.job.model import Api, Hooks, Metrics, Network, Output
 from orchestrator.job.model import Limits as LimitsSection
 from orchestrator.job.model import Polling as PollingSection
 from orchestrator.job.model import Retry as RetrySection
@@ -47,12 +49,18 @@ class Task:
     retry: RetrySection
     network: Network
     output: Output
+    hooks: Hooks
+    metrics: Metrics
     exports: list[Export]
     named: frozenset[str] | None
     """Keys of all of the job's exports, selected or not; None for a frozen plan, which speaks of its own exports only."""
     options: Options
     root: Path
     state: Path
+    asked: Asked | None
+    """How a frozen plan can be held to its job file; None for a plan that an older version has frozen."""
+    others: Sequence[Export] = ()
+    """The job's exports that the selection leaves out, if `load` was to find them."""
 
     def policy(self, *, fail_fast: bool = False) -> Policy:
         """The engine's figures."""
@@ -73,11 +81,49 @@ def _limits(section: LimitsSection) -> Limits:
     return Limits(**figures)
 
 
-def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:
-    """Reads `target`, a job file or a frozen plan. Raises JobError with all that is wrong with it."""
+def load(target: str, ask: Ask, environ: Mapping[str, str], now: float, *, others: bool = False) -> Task:
+    """Reads `target`, a job file or a frozen plan. Raises JobError with all that is wrong with it.
+
+    `others`: what the selection leaves out is wanted too.
+    """
     frozen = _read_frozen(Path(target))
     if frozen is not None:
-        return _thaw(Path(target), frozen, ask)
+        return _thaw(Path(target), frozen, ask, environ)
+    job, exports, selects = _expanded(target, ask, environ, now)
+    named = {export.key for export in exports}
+    left_out: list[Export] = []
+    for export in expand(job, now, None, ask.max_exports) if selects else ():
+        if export.key not in named:
+            named.add(export.key)
+            if others:
+                left_out.append(export)
+    model = job.model
+    root = job.resolve(model.output.to)
+    return Task(
+        name=model.name,
+        file=job.file.absolute(),
+        folder=job.folder,
+        digest=job.digest,
+        api=model.api,
+        limits=model.limits,
+        polling=model.polling,
+        retry=model.retry,
+        network=model.network,
+        output=model.output,
+        hooks=model.hooks,
+        metrics=model.metrics,
+        exports=exports,
+        named=frozenset(named),
+        options=_options(job, ask.only or "missing"),
+        root=root,
+        state=_state(ask.state, job.resolve(model.output.state) if model.output.state else root / STATE),
+        asked=Asked(now, ask.selects, ask.first, ask.last, ask.sets, job.written),
+        others=left_out,
+    )
+
+
+def _expanded(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> tuple[Job, list[Export], bool]:
+    """The job, those of its exports that are asked for, and whether that is a selection of them."""
     overrides: list[tuple[str, str]] = []
     problems: list[Problem] = []
     for text in ask.sets:
@@ -97,26 +143,7 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> Task:
         raise JobError(*error.problems, *problems) from None
     if problems:
         raise JobError(*problems)
-    everything = expand(job, now, None, ask.max_exports) if selection else exports
-    model = job.model
-    root = job.resolve(model.output.to)
-    return Task(
-        name=model.name,
-        file=job.file.absolute(),
-        folder=job.folder,
-        digest=job.digest,
-        api=model.api,
-        limits=model.limits,
-        polling=model.polling,
-        retry=model.retry,
-        network=model.network,
-        output=model.output,
-        exports=exports,
-        named=frozenset(export.key for export in everything),
-        options=_options(job, ask.only or "missing"),
-        root=root,
-        state=_state(ask.state, job.resolve(model.output.state) if model.output.state else root / STATE),
-    )
+    return job, exports, bool(selection)
 
 
 def _options(job: Job, only: Only) -> Options:
@@ -157,7 +184,7 @@ def freeze(task: Task) -> dict[str, Any]:
                 hint="use `proxy: env` and set HTTPS_PROXY where the plan is run",
             )
         )
-    sections = ("api", "limits", "polling", "retry", "network", "output")
+    sections = ("api", "limits", "polling", "retry", "network", "output", "hooks", "metrics")
     return {
         "job_file": str(task.file),
         "job_digest": task.digest,
@@ -168,6 +195,7 @@ def freeze(task: Task) -> dict[str, Any]:
             "keep_missing": task.options.keep_missing,
         },
         "state": str(task.state),
+        "asked": task.asked.to_json() if task.asked else None,
         "cells": [export.to_json() for export in task.exports],
     }
 
@@ -192,7 +220,7 @@ def _read_frozen(path: Path) -> Mapping[str, Any] | None:
     return found  # type: ignore[no-any-return]  # json.loads gives Any, and the lines above have looked at it
 
 
-def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
+def _thaw(path: Path, document: Mapping[str, Any], ask: Ask, environ: Mapping[str, str]) -> Task:
     if ask.selects_some or ask.sets or ask.only is not None:
         raise JobError(
             Problem(
@@ -223,15 +251,19 @@ def _thaw(path: Path, document: Mapping[str, Any], ask: Ask) -> Task:
             retry=RetrySection.model_validate(settings["retry"]),
             network=Network.model_validate(settings["network"]),
             output=output,
+            # Plans of an earlier version know neither.
+            hooks=Hooks.model_validate(settings.get("hooks", {})),
+            metrics=Metrics.model_validate(settings.get("metrics", {})),
             exports=exports,
             named=None,
             options=_thawed_options(frozen["options"]),
             root=root,
             state=_state(ask.state, state),
+            asked=Asked.from_json(frozen["asked"]) if frozen.get("asked") is not None else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _wrong(path, f"this frozen plan can't be read ({type(error).__name__})") from None
-    _refuse_if_stale(path, task)
+    _refuse_if_stale(path, task, environ)
     return task
 
 
@@ -242,20 +274,44 @@ def _thawed_options(found: Mapping[str, Any]) -> Options:
     return Options(found["only"], include_current, keep_missing)
 
 
-def _refuse_if_stale(path: Path, task: Task) -> None:
+def _refuse_if_stale(path: Path, task: Task, environ: Mapping[str, str]) -> None:
     try:
         digest = sha256(task.file.read_bytes()).hexdigest()
     except OSError:
         return  # the plan has all it needs; a job file that is not here contradicts nothing
     if digest != task.digest:
+        anew = _command(task, path)
         raise JobError(
             Problem(
                 f"the job file {task.file} has changed since this plan was made",
                 code="plan.stale",
                 file=str(path),
-                hint="make the plan anew: `orchestrator plan JOB --out FILE`",
+                cause=_changed(task, environ),
+                hint=f"look at what the job asks for now, and freeze that: {anew}",
             )
         )
+
+
+def _changed(task: Task, environ: Mapping[str, str]) -> str | None:
+    """What is different; None if that can't be known."""
+    asked = task.asked
+    if asked is None:
+        return None
+    ask = Ask(asked.selects, asked.first, asked.last, asked.sets)
+    try:
+        job, exports, _ = _expanded(str(task.file), ask, environ, asked.at)
+    except JobError as error:
+        first = error.problems[0]
+        return f"it can't be planned any more: {f'{first.key}: ' if first.key else ''}{first.message}"
+    return difference(asked.written, job.written, task.exports, exports)
+
+
+def _command(task: Task, path: Path) -> str:
+    """The command that makes the plan anew."""
+    asked, only = task.asked, task.options.only
+    ask = Ask() if asked is None else Ask(asked.selects, asked.first, asked.last, asked.sets)
+    typed = replace(ask, only=only if only != "missing" else None).typed
+    return f"orchestrator plan {shlex.quote(str(task.file))}{typed} --out {shlex.quote(str(path))}"
 
 
 def _wrong(path: Path, message: str) -> JobError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from orchestrator.cli import say
@@ -137,6 +137,7 @@ async def look(
         memory = await remember(task, snapshot, storage, now, tell=tell, adopt=adopt)
         if told := await nothing_is_left(task, memory, storage):
             tell(f"warning: {told}")
+        memory = replace(memory, sizes=await _sizes(storage, plan.paths_to_look_at(memory.records), memory))
         return memory, await make_plan(task, memory, storage, now)
 
 

@@ -29,6 +29,8 @@ MAX_BYTES = 1 << 20
 MAX_SHOWN = 60
 
 _TOKEN = ("api", "token")
+_LATER = {_TOKEN, ("hooks", "on_success"), ("hooks", "on_failure"), ("hooks", "on_parked")}
+"""Where references stay as they are written: they are replaced when a run needs them."""
 _UNSHOWN = {("api",), ("api", "base_url"), _TOKEN, ("network",), ("network", "proxy")}
 """Where a secret may stand, in its place or by mistake."""
 _SET_QUOTES = "a value is read as YAML: quote text with braces twice, as in --set 'output.path=\"{window}.json\"'"
@@ -65,6 +67,11 @@ class Job:
     def place(self, path: Sequence[str | int]) -> Place:
         """Where the value at that path of keys stands; what is not written there, by the nearest that holds it."""
         return yaml_nodes.place_of(self._root, tuple(path))
+
+    @property
+    def written(self) -> dict[str, str]:
+        """Dotted path of keys → what stands there, overrides included, references as references."""
+        return yaml_nodes.leaves(self._root)
 
     def problem(
         self,
@@ -111,7 +118,7 @@ def load_job(
             return [value_of(entry, (*at, n)) for n, entry in enumerate(node.items)]
         if node.nothing:
             return None
-        if at == _TOKEN:
+        if at[:2] in _LATER:
             return node.text
         try:
             return interpolate(node.text, environ, folder)

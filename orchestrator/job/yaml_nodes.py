@@ -238,6 +238,32 @@ def _syntax_hint(error: yaml.MarkedYAMLError, before: str, char: str) -> str | N
 # --------------------------------------------------------------------------------------------------------- the tree
 
 
+def leaves(root: Node) -> dict[str, str]:
+    """Dotted path of keys → what stands there, as it is written but for blanks and quotes. A list is one value.
+
+    An empty mapping is one too.
+    """
+    found: dict[str, str] = {}
+
+    def walk(node: Node, at: tuple[str, ...]) -> None:
+        if isinstance(node, Mapping) and node.entries:
+            for key, (_, entry) in node.entries.items():
+                walk(entry, (*at, key))
+        else:
+            found[".".join(at)] = _flow(node)
+
+    walk(root, ())
+    return found
+
+
+def _flow(node: Node) -> str:
+    if isinstance(node, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(entry)}" for key, (_, entry) in node.entries.items()) + "}"
+    if isinstance(node, Sequence):
+        return "[" + ", ".join(map(_flow, node.items)) + "]"
+    return node.text
+
+
 def place_of(root: Node, path: Path) -> Place:
     """Where the value at `path` stands: a scalar itself, a collection by its key. Else the nearest that holds it."""
     place, node = root.place, root

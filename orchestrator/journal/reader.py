@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError
-from orchestrator.journal.account import is_time
+from orchestrator.journal.account import is_time, understood
 from orchestrator.journal.records import record_from_text
 from orchestrator.journal.refusals import open_refusal, primary_code
 from orchestrator.journal.soundness import sound
 from orchestrator.journal.versions import MIGRATIONS, Migration, migrate, newest, version_of
 
+T = TypeVar("T")
+Look: TypeAlias = Callable[[sqlite3.Connection], T]
 NAME = "journal.db"
 
 
@@ -40,26 +43,43 @@ def _cut_off_at(connection: sqlite3.Connection) -> float | None:
     return float(event[0])
 
 
+def read_account(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> dict[str, Any]:
+    """What the journal in `state_dir` keeps of the account, by name; nothing if there is no journal.
+
+    Otherwise as `read_snapshot`.
+    """
+
+    def kept(connection: sqlite3.Connection) -> dict[str, Any]:
+        return understood(connection.execute("SELECT name, value FROM account"))
+
+    return undisturbed(state_dir, kept, migrations) or {}
+
+
 def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Snapshot | None:
     """What the journal in `state_dir` knows; None if there is no journal.
 
     Nothing in the folder changes, save that SQLite may put its `-shm` index beside a log that lacks one. A journal of
     an older version is migrated in memory only. Raises `JournalError` if it is damaged, held, or of a newer version.
     """
+    return undisturbed(state_dir, load, migrations)
+
+
+def undisturbed(state_dir: Path, look: Look[T], migrations: Sequence[Migration] = MIGRATIONS) -> T | None:
+    """What `look` finds in the journal, as `read_snapshot` reads it; None if there is no journal."""
     path = state_dir / NAME
     try:
         refuse_symlinks(path)
         if not path.exists():
             return None
         try:
-            return _read(path, "mode=ro", migrations)
+            return _read(path, "mode=ro", look, migrations)
         except sqlite3.OperationalError as error:
             if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             if Path(f"{path}-journal").exists():
                 raise _unfinished(path) from None
             # The log's index can't be had in a folder that is not ours to write: what the file itself says must do.
-            return _read(path, "immutable=1", migrations)
+            return _read(path, "immutable=1", look, migrations)
     except sqlite3.Error as error:
         if primary_code(error) in (
             sqlite3.SQLITE_CANTOPEN,
@@ -88,19 +108,19 @@ def refuse_symlinks(path: Path) -> None:
             )
 
 
-def _read(path: Path, how: str, migrations: Sequence[Migration]) -> Snapshot:
+def _read(path: Path, how: str, look: Look[T], migrations: Sequence[Migration]) -> T:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5.0, isolation_level=None)
     try:
         connection.execute("BEGIN")  # one moment for all that is read
         version = version_of(connection, path, migrations)
         if version == newest(migrations):
-            return load(connection)
+            return look(connection)
         connection.execute("COMMIT")
         copy = sqlite3.connect(":memory:", isolation_level=None)
         try:
             connection.backup(copy)
             migrate(copy, version, migrations)
-            return load(copy)
+            return look(copy)
         finally:
             copy.close()
     finally:

@@ -39,6 +39,8 @@ from orchestrator.progress.words import printable
 
 WIDEST_LABEL = 32
 """Cells of a row's label; on a narrow terminal a third of the width."""
+ALIKE = 3
+"""Rows that are all alike and are shown where not all rows fit: enough to see what they are."""
 LEAST = 6
 """Lines below which no height makes a grid shrink."""
 
@@ -103,8 +105,8 @@ class Grid:
     ) -> list[Text]:
         """The grid, no line wider than `width` cells, and at most `height` lines of it (None: as many as it takes).
 
-        `marks` are those of the cells, in their order. To fit a height, windows are put together, their worst mark
-        showing, and rows that don't fit are told by their counts, those that are all alike first.
+        `marks` are those of the cells, in their order. To fit a height, rows that are all alike are told by
+        their number; then windows are put together, their worst mark showing; then other rows are told by their counts.
         """
         if not self._row_of:
             return []
@@ -130,7 +132,7 @@ class Grid:
             margin = _margin(labels, width)
             laid = blocks(columns, max(1, width - margin))
         else:
-            columns, column_of = self._fitting(width - margin, height)
+            columns, column_of = self._fitting(width - margin, height, marks)
             if ascii_only:
                 groups = [replace(column, group=_encoded(column.group, ascii_only=True)) for column in columns.all]
                 columns = replace(columns, all=groups)
@@ -158,18 +160,18 @@ class Grid:
             lines.append(Text(f"(a mark is the worst of its {columns.together})", "dim"))
         return lines
 
-    def _fitting(self, room: int, height: int | None) -> tuple[Columns, list[int]]:
-        """The finest columns with which all rows fit the height; else the finest in one block; else the coarsest."""
-        room = max(1, room)
-        counts = [len(blocks(columns, room)) for columns, _ in self._levels]
-        if height is not None:
-            for level, count in zip(self._levels, counts, strict=True):
-                if count * (len(self._rows) + 3) - 1 <= height:
-                    return level
-            for level, count in zip(self._levels, counts, strict=True):
-                if count == 1:
-                    return level
-        return self._levels[0 if height is None else -1]
+    def _fitting(self, room: int, height: int | None, marks: Sequence[Mark]) -> tuple[Columns, list[int]]:
+        """The finest columns with which all rows fit the height, or all that are not alike; else the finest in one block."""
+        if height is None:
+            return self._levels[0]
+        kinds = _kinds(len(self._rows), self._row_of, marks)
+        mixed = sum(len(each) > 1 for each in kinds)
+        rows = min(len(kinds), mixed + ALIKE + len({next(iter(each)) for each in kinds if len(each) == 1}))
+        counts = [len(blocks(columns, max(1, room))) for columns, _ in self._levels]
+        for level, count in zip(self._levels, counts, strict=True):
+            if count * (rows + 3) - 1 <= height:
+                return level
+        return next((level for level, count in zip(self._levels, counts, strict=True) if count == 1), self._levels[-1])
 
     def _list(self, marks: Sequence[Mark], width: int, height: int | None, *, ascii_only: bool) -> list[Text]:
         """One axis alone: its labels side by side, each with its mark."""
@@ -260,18 +262,24 @@ def _chosen(
     """The rows that are shown, in their order, and what is told of the others. `most` counts both; a line has `abreast`."""
     if most is None or rows <= most:
         return list(range(rows)), []
-    kinds: list[Counter[Mark]] = [Counter() for _ in range(rows)]
-    for row, mark in zip(row_of, marks, strict=True):
-        kinds[row][mark] += 1
+    kinds = _kinds(rows, row_of, marks)
     # What differs is what a person looks for, the worst of it first; rows that are all alike can be told in a word.
     order = sorted(range(rows), key=lambda row: (len(kinds[row]) == 1, -max(mark.rank for mark in kinds[row])))
-    kept = most
+    kept = min(most, sum(len(each) > 1 for each in kinds) + ALIKE * abreast)
     while True:
         more = [line for told in _told(kinds[row] for row in order[kept:]) for line in textwrap.wrap(told, width)]
         fitting = max(0, most - len(more) * abreast)
         if kept <= fitting:
             return sorted(order[:kept]), more
         kept = min(kept - 1, fitting)
+
+
+def _kinds(rows: int, row_of: Sequence[int], marks: Sequence[Mark]) -> list[Counter[Mark]]:
+    """For each row, how many of its cells have which mark."""
+    kinds: list[Counter[Mark]] = [Counter() for _ in range(rows)]
+    for row, mark in zip(row_of, marks, strict=True):
+        kinds[row][mark] += 1
+    return kinds
 
 
 def _told(rows: Iterable[Mapping[Mark, int]]) -> list[str]:

@@ -1,0 +1,180 @@
+"""A plan as people read it: the grid, why, how many, what is left out, and what it will take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from orchestrator.cli import say
+from orchestrator.cli.styled import Stdout
+from orchestrator.engine.plan import Action, Item
+from orchestrator.progress.grid import Grid, Mark, legend
+from orchestrator.progress.words import about, clock, count, printable, size
+
+if TYPE_CHECKING:
+    from orchestrator.cli.survey import Survey
+    from orchestrator.cli.task import Task
+    from orchestrator.engine.forecast import Forecast, Range
+
+LISTED = 12
+"""Exports up to which a list tells more than a grid."""
+HEIGHT = 40
+"""Lines of a grid: what a screen shows, and a log can bear."""
+REASONS = 8
+"""Reasons that are told without --verbose."""
+
+_COUNTED = {
+    Action.RUN: "to run",
+    Action.REPLACE: "to replace",
+    Action.MOVE: "to move",
+    Action.WAIT: "waiting for their window to end",
+    Action.SKIP: "stored",
+    Action.REFUSED: "refused by the service before",
+    Action.LEFT_OVER: "left over",
+    Action.NOT_IN_JOB: "stored but not in this job",
+}
+
+
+def show(task: Task, found: Survey, *, verbose: bool) -> None:
+    """The grid, the list and the reasons on stdout; what is said about them on stderr."""
+    stdout = Stdout()
+    few = len(found.items) <= LISTED
+    if few or verbose:
+        for line in say.table([(_action(item), _label(item), printable(item.reason)) for item in found.items]):
+            say.result(line)
+    if not few:
+        if verbose:
+            say.result("")
+        stdout.print(_grid(found, stdout))
+        if not verbose:
+            for line in say.table(_reasons(found.items), indent="  "):
+                say.result(line)
+    say.people(_counts(task, found.items, listed=few or verbose))
+    for told in (_left_out(found), *_forecast(task, found)):
+        if told:
+            say.people(say.hanging(told, indent=0, hang=2))
+
+
+def _grid(found: Survey, stdout: Stdout) -> list[Text]:
+    # What the job no longer names may have other axes, and is told by its count.
+    cells = [(item.coordinates, mark) for item, mark in zip(found.items, found.marks, strict=True) if item.export]
+    marks = [mark for _, mark in cells]
+    lines = Grid(coordinates for coordinates, _ in cells).lines(
+        marks, stdout.width, HEIGHT, ascii_only=stdout.ascii_only
+    )
+    return [*lines, *legend(Counter(marks), stdout.width, ascii_only=stdout.ascii_only)]
+
+
+def _label(item: Item) -> str:
+    return printable(" ".join(label for _, label in item.coordinates))
+
+
+def _action(item: Item) -> str:
+    return "skipped" if item.action in (Action.WAIT, Action.SKIP) else item.action.value
+
+
+def _reasons(items: Iterable[Item]) -> list[tuple[str, str, str]]:
+    """Why, with the number of exports it holds for: what goes without saying is left out, what is alike put together."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for item in items:
+        if item.reason not in _PLAIN and item.action is not Action.NOT_IN_JOB:
+            kind, _, _ = item.reason.partition(": ")
+            found.setdefault((_action(item), kind), Counter())[printable(item.reason)] += 1
+    rows = []
+    for (action, _), reasons in found.items():
+        n, (first, alike) = reasons.total(), reasons.most_common(1)[0]
+        rows.append((f"{n:,}", action, first if alike == n else f"e.g. {first}"))
+    if len(rows) > REASONS:
+        rest = len(rows) - REASONS + 1
+        rows = [*rows[: REASONS - 1], ("…", "", f"and {count(rest, 'more reason')}; --verbose tells all")]
+    return rows
+
+
+_PLAIN = frozenset({"new", "stored"})
+
+
+def _counts(task: Task, items: Sequence[Item], *, listed: bool) -> str:
+    counts = Counter(item.action for item in items)
+    words = ", ".join(f"{n:,} {_COUNTED[action]}" for action, n in counts.items())
+    more = "" if listed else "\n--verbose lists every export with its reason, --json tells all of them."
+    return f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}{more}"
+
+
+def _left_out(found: Survey) -> str | None:
+    n = sum(found.left_out.values())
+    if not n:
+        return None
+    total = n + sum(item.export is not None for item in found.items)
+    return f"The selection leaves out {n:,} of {total:,} exports: {_marks(found.left_out)}."
+
+
+def _marks(counts: Mapping[Mark, int]) -> str:
+    return ", ".join(f"{n:,} {mark.word}" for mark, n in sorted(counts.items(), key=lambda each: each[0].rank))
+
+
+# --------------------------------------------------------------------------------------------------------- forecast
+
+
+def _forecast(task: Task, found: Survey) -> list[str]:
+    told = found.forecast
+    if told is None:
+        return [
+            "Nothing to do." if not found.has_work else "Nothing to ask of the service: files are renamed, that is all."
+        ]
+    parts = [count(told.posts, "creation")] if told.posts else []
+    if told.collected:
+        parts.append(f"{told.collected:,} under way")
+    parts.append(f"{_range(told.polls)} polls")
+    lines = [
+        f"Forecast: {', '.join(parts)}; {_time(told.seconds)}; "
+        + (f"{_bytes(told.bytes)} to download." if told.bytes else "how many bytes, nobody knows yet.")
+    ]
+    lines.append(_grounds(task, told))
+    if found.paused_until:
+        lines.append(
+            f"The service has asked for silence until {clock(found.paused_until, 0)}; a run waits for that first."
+        )
+    return lines
+
+
+def _grounds(task: Task, told: Forecast) -> str:
+    """What the forecast rests on, and what would make it wrong."""
+    if not told.lessons:
+        guess = f"`polling.first` ({task.polling.first:g} s an export, or a third, or three times that)"
+        files = f" Sizes are those of {count(told.files, 'stored file')}." if told.files else ""
+        return f"A guess: nothing is learned yet, so it goes by {guess} and by {_LIMITS[told.limits]}.{files}"
+    of = "" if told.same_length else " of windows of another length"
+    sizes = f", {count(told.files, 'stored file')} (sizes)" if told.files else ""
+    return f"From {count(told.lessons, 'earlier export')}{of} (how long they took){sizes}, and {_LIMITS[told.limits]}."
+
+
+_LIMITS = {
+    "found": "limits that earlier runs have found",
+    "given": "the limits of the job file",
+    "open": "limits that have still to find themselves",
+}
+
+
+def _range(found: Range) -> str:
+    low, high = _rounded(found.low), _rounded(found.high)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _rounded(n: float) -> int:
+    """To two figures: no forecast knows more."""
+    whole = max(1, round(n))
+    step: int = 10 ** max(0, len(str(whole)) - 2)
+    return round(whole / step) * step
+
+
+def _time(found: Range) -> str:
+    low, high = about(found.low), about(found.high)
+    return high if low == high else f"{low} to {high.removeprefix('about ')}"
+
+
+def _bytes(found: Range) -> str:
+    low, high = size(found.low), size(found.high)
+    return high if low == high else f"{low} to {high}"
