@@ -30,8 +30,18 @@ from orchestrator.api.network import (
     tls_context,
     what_broke,
 )
+from orchestrator.api.probe import NOBODYS, Probed, Witness
 from orchestrator.api.resolver import DaemonResolver
-from orchestrator.api.wire import CREATE_PATH, create_answer, is_about, request_body, status_answer, status_path
+from orchestrator.api.wire import (
+    CREATE_PATH,
+    create_answer,
+    is_about,
+    request_body,
+    served_at,
+    status_answer,
+    status_path,
+)
+from orchestrator.api.words import json_object
 from orchestrator.engine.ports import Broken, Clock, CreateAnswer, Denied, Invalid, Status, StatusAnswer, Throttled
 from orchestrator.errors import OrchestratorError
 
@@ -149,6 +159,24 @@ class LoopClient:
         if isinstance(answer, Broken):
             return _explained(answer, reply), False
         return answer, isinstance(answer, Status) and is_about(reply.body, report_id)
+
+    async def probe(self, identity: str | None) -> Probed:
+        """Asks for a report that there can't be: how far a run would get, and what the service thinks of the token."""
+        witness = Witness(limit=1, ssl=tls_context(self._network.ca_file), force_close=True, resolver=DaemonResolver())
+        async with self._open(witness) as session:
+            asked_at = self._clock.now()
+            reply = await self._exchange(session, "GET", status_path(NOBODYS), identity)
+            now = self._clock.now()
+        if not isinstance(reply, _Reply):
+            return Probed(reply, certificate_ends=witness.certificate_ends)
+        answer = status_answer(reply.status, reply.headers, reply.body, now=now, secret=self._token)
+        served = served_at(reply.headers)
+        return Probed(
+            _explained(answer, reply) if isinstance(answer, Broken) else answer,
+            talks_json=json_object(reply.body) is not None,
+            behind=None if served is None else served - (asked_at + now) / 2,
+            certificate_ends=witness.certificate_ends,
+        )
 
     async def renew_credentials(self) -> bool:
         """Reads the token again. A source that can't be read now gives no other token."""

@@ -133,6 +133,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None if value is None else parse_retry_after(value, header(headers, "date"), now)
 
 
+def served_at(headers: Mapping[str, str]) -> float | None:
+    """When the server says that it answered (`Date`, whole seconds), in seconds since the epoch; None if it does not say."""
+    value = header(headers, "date")
+    return None if value is None else _timestamp(value)
+
+
 def header(headers: Mapping[str, str], name: str) -> str | None:
     """The first header called `name` (lower case), trimmed; None if it is missing or empty."""
     return next((value.strip() for key, value in headers.items() if key.lower() == name and value.strip()), None)

@@ -299,7 +299,7 @@ class Attempts:
                 if await self._api.renew_credentials():
                     self._token_generation += 1
                     return True
-        code, hint = _REFUSALS[denied.status]
+        code, hint = REFUSALS[denied.status]
         who = f" (impersonating {identity})" if identity and denied.status == 403 else ""
         self._halt(
             RefusedError(
@@ -404,7 +404,7 @@ _UNTRUSTED_FILES = (
     "The file host must be https on a public address with a valid certificate; if yours is on a private address on "
     "purpose, set api.allow_private: true."
 )
-_REFUSALS = {
+REFUSALS = {
     401: ("account.token", "Make a new token in Loop's settings and put it where api.token refers to."),
     403: (
         "account.forbidden",

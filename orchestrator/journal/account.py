@@ -7,7 +7,7 @@ it is never more than its whole length, and a clock that went back gives the who
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Protocol
 
@@ -62,6 +62,11 @@ def _is_limit(value: Any) -> bool:
     return value is None or (is_time(value) and value > 0)
 
 
+def left_of(pause: Mapping[str, float], now: float) -> float:
+    """Seconds that are left of a pause as it is kept; none if it is not positive."""
+    return min(pause["until"] - now, pause["until"] - pause["set_at"])
+
+
 class Keeper(Protocol):
     """Where values are kept: a journal that is open."""
 
@@ -113,7 +118,7 @@ class JournalAccount:
         if pause is None:
             return 0.0
         now = self._clock.now()
-        left: float = min(pause["until"] - now, pause["until"] - pause["set_at"])
+        left = left_of(pause, now)
         if left <= 0:
             return 0.0
         if pause["set_at"] > now:

@@ -40,6 +40,23 @@ def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
     return Path(environ.get("TMPDIR") or "/tmp") / f"orchestrator-{os.getuid()}" / f"{name}.json"  # noqa: S108  see `_open`
 
 
+def look(path: Path, now: float) -> tuple[int, float]:
+    """How many runs of the account are at work on this machine, and until when the service wants silence (0: it does not).
+
+    Only looks: nothing is made, and nobody is held up.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return 0, 0.0
+    try:
+        known = _Known.read(fd)
+    finally:
+        os.close(fd)
+    active = [seen for _, seen in known.runs.values() if now - FORGOTTEN < seen < now + FORGOTTEN]
+    return len(active), known.closed_until if active else 0.0
+
+
 class Machine:
     """Implements `Shared` on a file. Never raises: what can't be read or written is as if nobody else were there.
 
