@@ -192,6 +192,8 @@ class ExportStatus(TypedDict):
     report_ids: list[str]
     bytes: int | None
     rows: int | None
+    since: str | None
+    """When what is at work on the service was asked for."""
     error: Failure | None
 
 

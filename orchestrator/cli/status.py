@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,29 +18,44 @@ if TYPE_CHECKING:
     from orchestrator.engine.ports import Snapshot
     from orchestrator.engine.states import Record
 
-SHOWN = 40
-
 
 @click.command()
 @options.JOB
 @options.selecting("List only exports that are missing or failed. Default: all.")
+@options.option(
+    "--watch", is_flag=True, help="Show the run of another process live until it ends, then where the job stands."
+)
 @options.AS_JSON
 def status(
     *,
     job: str,
     ask: options.Ask,
+    watch: bool,
     as_json: bool,
 ) -> None:
     """Show where the job stands. Reads the journal alone; another process may be running it."""
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
+    if watch and as_json:
+        raise click.UsageError(
+            "--watch draws for people; --json prints one document: ask for it again when it is wanted"
+        )
     task = load(job, replace(ask, only=None), os.environ, SystemClock().now())
+    if watch:
+        from orchestrator.cli.watch import watch as follow
+
+        if not follow(task):
+            say.people("No run of this job is active.")
     found = document(task, ask.only or "all")
     if as_json:
         say.document(found)
     else:
-        _show(found, shlex.quote(job), ask.typed)
+        from orchestrator.cli.status_view import show
+
+        now = SystemClock().now()
+        unsettled = {export.key for export in task.exports if export.window.end > now}
+        show(found, f"{shlex.quote(job)}{ask.typed}", now=now, unsettled=unsettled)
 
 
 def document(task: Task, only: str = "all", tell: Callable[[str], None] = say.people) -> dict[str, Any]:
@@ -107,7 +122,11 @@ def _in_manifest(task: Task, tell: Callable[[str], None]) -> int:
 
 
 def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | None) -> dict[str, Any]:
-    """One export as the journal knows it; `new` if it does not."""
+    """One export as the journal knows it; `new` if it does not. `since` is when what is at work on the service was asked for."""
+    from orchestrator.engine.manifest import rfc3339
+    from orchestrator.progress.tally import begun_at
+
+    begun = begun_at(record) if record is not None else None
     files = (record.stored or ()) if record is not None else ()
     failure = next((part.failure for part in record.parts if part.failure), None) if record is not None else None
     state = "new" if record is None else _STATES.get(record.state.value, "stored" if files else "pending")
@@ -122,66 +141,9 @@ def _of_job(key: str, coordinates: dict[str, str], path: str, record: Record | N
         "rows": sum(file.rows or 0 for file in files)
         if files and all(file.rows is not None for file in files)
         else None,
+        "since": rfc3339(begun) if begun is not None else None,
         "error": {"code": failure.code, "message": failure.message, "hint": failure.hint} if failure else None,
     }
 
 
 _STATES = {"stored": "stored", "failed": "failed", "superseded": "new"}
-
-
-def _why(export: Mapping[str, Any]) -> str:
-    ids = export["report_ids"]
-    if not export["error"]:
-        return f"{export['step']} {' '.join(ids[-1:])}"
-    told = f" (report ids: {', '.join(ids)})" if ids else ""
-    return f"{export['error']['message']}{told}"
-
-
-def _show(document: dict[str, Any], job: str, typed: str) -> None:
-    counts, last = document["counts"], document["last_run"]
-    unsettled = [export for export in document["exports"] if export["state"] in ("failed", "pending")]
-    rows = [
-        (
-            export["state"],
-            " ".join(export["coordinates"].values()),
-            _why(export),
-        )
-        for export in unsettled[:SHOWN]
-    ]
-    for line in say.table(rows):
-        say.result(line)
-    if len(unsettled) > SHOWN:
-        say.people(f"… and {len(unsettled) - SHOWN:,} more; --json tells all of them.")
-    words = [f"{counts['stored']:,} of {counts['planned']:,} exports stored"]
-    words += [f"{counts[state]:,} {word}" for state, word in _WORDS.items() if counts[state]]
-    say.result(f"{document['job']}: {', '.join(words)}.")
-    if document["active_run"]:
-        say.people(f"A run is active: {document['active_run']}.")
-    elif last:
-        why = f": {last['reason']}" if last["reason"] else ""
-        say.people(f"The last run {_ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
-    if document["cut_off_at"]:
-        began = "A later run began" if last else "A run began"
-        say.people(f"{began}, wrote its last at {document['cut_off_at']} and did not end in its own words (killed?).")
-    if document["only_in_manifest"]:
-        say.people(
-            f"The journal is gone, or knows nothing; manifest.json names {document['only_in_manifest']:,} stored files: "
-            f"`orchestrator plan {job}{typed}` shows them, and a run goes on from there."
-        )
-    if document["possible_duplicates"]:
-        say.people(f"Possible duplicates on the service so far: {document['possible_duplicates']:,}.")
-    if not document["active_run"] and counts["stored"] < counts["planned"]:
-        # What is half made needs no plan: a run goes on with it.
-        say.people(f"Next: orchestrator {'run' if counts['pending'] else 'plan'} {job}{typed}")
-
-
-_ENDS = {
-    "succeeded": "succeeded",
-    "failed": "ended with failed exports",
-    "parked": "was parked",
-    "refused": "was refused by the service",
-    "unreachable": "could not reach the service",
-    "storage": "was refused by the storage",
-    "bug": "met a bug",
-}
-_WORDS = {"failed": "failed", "pending": "unfinished", "new": "not begun"}

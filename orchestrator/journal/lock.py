@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from orchestrator.engine.ports import Clock
 from orchestrator.errors import LockedError, StorageError
@@ -109,8 +109,23 @@ class JobLock:
             raise disk_refusal(error, self._path) from None
 
 
+class Holder(NamedTuple):
+    who: str
+    """`pid 123 on host since …`"""
+    stop: str
+    """How to stop it."""
+    since: float
+    """Seconds since the epoch."""
+
+
 def holder(state_dir: Path) -> str | None:
     """Who holds the job's lock, as `pid 123 on host since …`; None if nobody does. For whoever only looks."""
+    found = find_holder(state_dir)
+    return found.who if found is not None else None
+
+
+def find_holder(state_dir: Path) -> Holder | None:
+    """All that the lock tells of who holds it; None if nobody does."""
     try:
         fd = os.open(state_dir / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -122,21 +137,22 @@ def holder(state_dir: Path) -> str | None:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return signed[0]
+            return signed
         else:
             return None  # its holder was killed
     finally:
         os.close(fd)
 
 
-def _signed(signature: bytes) -> tuple[str, str] | None:
-    """Who signed, and how to stop them; None if nobody has."""
+def _signed(signature: bytes) -> Holder | None:
+    """Who signed; None if nobody has."""
     try:
         signed = json.loads(signature)
         pid, host, started = int(signed["pid"]), str(signed["host"]), str(signed["started"])
-    except (ValueError, KeyError, TypeError):
+        since = datetime.fromisoformat(started).timestamp()
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
-    return f"pid {pid} on {host} since {started}", f"`kill {pid}` on {host}"
+    return Holder(f"pid {pid} on {host} since {started}", f"`kill {pid}` on {host}", since)
 
 
 def _signed_by_the_dead(signature: bytes) -> bool:
@@ -157,8 +173,7 @@ def _locked_by(signature: bytes) -> LockedError:
     signed = _signed(signature)
     if signed is None:  # it has the lock but has not signed yet
         return LockedError("another run of this job is active", hint="Wait until it has ended, and run again.")
-    who, stop = signed
     return LockedError(
-        f"another run of this job is active: {who}",
-        hint=f"Wait until it has ended, or stop it ({stop}). The lock frees itself when that process ends.",
+        f"another run of this job is active: {signed.who}",
+        hint=f"Wait until it has ended, or stop it ({signed.stop}). The lock frees itself when that process ends.",
     )

@@ -100,11 +100,15 @@ def _stages(tally: Tally, *, ascii_only: bool) -> Iterable[Text]:
     """Where the exports are, each place with its mark: they are the grid's legend as well."""
     learned = tally.learned
     allowed = f" ({learned.unfinished:,} allowed)" if learned is not None and learned.cap_found else ""
+    coming = tally.ready + tally.downloading
     ready = f"{tally.ready:,} ready, " if tally.ready else ""
+    here_soon = (
+        f"{coming:,} ready or downloading" if tally.from_journal else f"{ready}{tally.downloading:,} downloading"
+    )
     stages = (
         (TO_RUN, f"{tally.waiting:,} waiting", tally.waiting),
         (IN_FLIGHT, f"{tally.at_loop:,} at Loop{allowed}", tally.at_loop),
-        (READY, f"{ready}{tally.downloading:,} downloading", tally.ready + tally.downloading),
+        (READY, here_soon, coming),
         (FAILED, f"{tally.failed:,} failed", tally.failed),
     )
     for mark, words, n in stages:

@@ -74,7 +74,7 @@ def heartbeat(tally: Tally, now: float) -> str:
     stages = (
         ("waiting", tally.waiting),
         ("at Loop", tally.at_loop),
-        ("ready", tally.ready),
+        ("ready or downloading" if tally.from_journal else "ready", tally.ready),
         ("downloading", tally.downloading),
     )
     pieces += [f"{n:,} {name}" for name, n in stages if n]
@@ -104,7 +104,7 @@ def _news(told: Told, before: Tally) -> str | None:
             return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}, {limits}"
         case Paused() if told.until >= before.paused_until + 1:
             pause = f"the service asks for silence until {alerts.local(told.until, told.at)}, for {span(told.until - told.at)}"
-            return f"{pause}: {printable(told.detail)}"
+            return f"{pause}: {printable(told.detail)}" if told.detail else pause
         case OutageBegan() if told.host not in before.outages:
             gives_up = f"probing until {alerts.local(told.gives_up_at, told.at)}"
             return f"{alerts.host_name(told.host)} does not answer: {printable(told.detail)}; {gives_up}"

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.progress.ending import next_step, verdict, why
-from orchestrator.progress.words import count, label, printable, size, spelled
+from orchestrator.progress.failures import failures, paragraph
+from orchestrator.progress.words import count, printable, size, spelled
 
-FAILURES_SHOWN = 10
 TABLE_ROWS = 12
 LABEL_CELLS = 28
 
@@ -82,27 +82,9 @@ def _counts(counts: Counter[str]) -> str | None:
 
 
 def _failures(console: Console, failed: Sequence[Mapping[str, Any]]) -> None:
-    """Exports that failed for one and the same reason share its telling."""
-    if not failed:
-        return
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    report_ids: dict[tuple[str, str, str], list[str]] = {}
-    for export in failed[:FAILURES_SHOWN]:
-        error = export["error"] or {"code": "error", "message": "no reason was kept", "hint": None}
-        reason = (printable(error["code"]), printable(error["message"]), printable(error["hint"] or ""))
-        groups.setdefault(reason, []).append(label(export["coordinates"]))
-        report_ids.setdefault(reason, []).extend(map(printable, export["report_ids"]))
-    console.print()
-    for reason, names in groups.items():
-        code, message, hint = reason
-        _say(console, f"FAILED {', '.join(names)}  [{code}]", indent=2, style="bold red")
-        _say(console, message, indent=4)
-        if report_ids[reason]:
-            _say(console, f"report ids: {', '.join(report_ids[reason])}", indent=4)
-        if hint:
-            _say(console, f"hint: {hint}", indent=4)
-    if len(failed) > FAILURES_SHOWN:
-        _say(console, f"… and {len(failed) - FAILURES_SHOWN:,} more: see `orchestrator status`", indent=2)
+    if failed:
+        console.print()
+        _print(console, failures(failed, console.width, more="see `orchestrator status`"))
 
 
 def _table(exports: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -184,8 +166,9 @@ def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]
 
 
 def _say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
-    """Prints a paragraph that is wrapped between words, every line of it indented."""
-    width = max(20, console.width - indent)
-    for line in Text(text, style).wrap(console, width):
-        line.rstrip()
-        console.print(Text(" " * indent).append_text(line), no_wrap=True, overflow="ignore", crop=False)
+    _print(console, paragraph(text, console.width, indent=indent, style=style))
+
+
+def _print(console: Console, lines: Iterable[Text]) -> None:
+    for line in lines:
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)

@@ -79,6 +79,8 @@ class Tally:
         self.requests: Counter[str] = Counter()
         """Requests sent, by kind: `create`, `poll`, `fetch`."""
         self.learned: Learned | None = None
+        self.from_journal = False
+        """What it is told comes from the journal of another process: which files are on their way, nobody says."""
         self.problems: deque[ProblemSeen] = deque(maxlen=PROBLEMS_KEPT)
         self._states: dict[str, State] = {}
         self._counts: Counter[State] = Counter()

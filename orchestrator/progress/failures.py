@@ -1,0 +1,43 @@
+"""Failed exports as people read them: those that failed for one and the same reason share its telling. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from orchestrator.progress.words import label, printable
+
+SHOWN = 10
+_MEASURE = Console(width=200)
+"""Text is wrapped with the help of one; nothing is ever printed on it."""
+
+
+def failures(failed: Sequence[Mapping[str, Any]], width: int, *, more: str) -> Iterator[Text]:
+    """Lines about the first of `failed` exports (as reports have them); `more` says where the others are told."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    report_ids: dict[tuple[str, str, str], list[str]] = {}
+    for export in failed[:SHOWN]:
+        error = export["error"] or {"code": "error", "message": "no reason was kept", "hint": None}
+        reason = (printable(error["code"]), printable(error["message"]), printable(error["hint"] or ""))
+        groups.setdefault(reason, []).append(label(export["coordinates"]))
+        report_ids.setdefault(reason, []).extend(map(printable, export["report_ids"]))
+    for reason, names in groups.items():
+        code, message, hint = reason
+        yield from paragraph(f"FAILED {', '.join(names)}  [{code}]", width, indent=2, style="bold red")
+        yield from paragraph(message, width, indent=4)
+        if report_ids[reason]:
+            yield from paragraph(f"report ids: {', '.join(report_ids[reason])}", width, indent=4)
+        if hint:
+            yield from paragraph(f"hint: {hint}", width, indent=4)
+    if len(failed) > SHOWN:
+        yield from paragraph(f"… and {len(failed) - SHOWN:,} more: {more}", width, indent=2)
+
+
+def paragraph(text: str, width: int, *, indent: int = 0, style: str = "") -> Iterator[Text]:
+    """Wrapped between words, every line of it indented."""
+    for line in Text(text, style).wrap(_MEASURE, max(20, width - indent)):
+        line.rstrip()
+        yield Text(" " * indent).append_text(line)
