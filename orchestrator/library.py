@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import structlog
+from anyio.from_thread import start_blocking_portal
 
 from orchestrator.cli import plan as planning
 from orchestrator.cli import status as looking
@@ -77,17 +78,19 @@ def run_job(
     `deadline`: seconds from this call, or `"50m"`, after which it has been parked and has returned. `fail_fast`: park when
     an export has failed for good. `adopt`: take over files whose manifest names another job. `environ`: variables for the job
     file's `${NAME}` that come before those of the process; so a token need not go through the process's environment.
-    `on_progress` is called in the run's thread whenever the counts have changed.
+    `on_progress` is called in the run's thread, which is not the caller's, whenever the counts have changed.
 
     What the service, the network or the storage do in the course of the run is told by the report's `outcome`: `succeeded`,
     `failed` (some exports, for good), `parked` (run again to go on), `refused`, `unreachable`, `storage`, `bug`. Raised is what
     kept a run from beginning: JobError (wrong file or arguments), LockedError (another run of this job is active),
     StorageError, JournalError, RefusedError, UnreachableError, all of them OrchestratorError. RuntimeError where an event loop
-    runs: `await run_job_async(…)` there. Ctrl-C parks it, then KeyboardInterrupt comes as ever.
+    runs: `await run_job_async(…)` there. Ctrl-C, or an exception from a signal handler of yours (Airflow's and Celery's time
+    limits are such), parks the run before it comes through.
     """
     _needs_no_loop("await run_job_async(…)")
-    return anyio.run(
-        lambda: run_job_async(
+
+    async def run() -> RunReport:
+        return await run_job_async(
             job,
             select=select,
             first=first,
@@ -102,7 +105,10 @@ def run_job(
             environ=environ,
             on_progress=on_progress,
         )
-    )
+
+    # The loop gets a thread of its own: an exception that a signal handler raises in this one would hit the run anywhere.
+    with start_blocking_portal() as portal:
+        return portal.call(run)
 
 
 async def run_job_async(

@@ -253,23 +253,29 @@ async def test_the_process_stays_as_it_was_and_nothing_is_printed(stage):
 
 
 INTERRUPTED = """
-import orchestrator
+import signal, orchestrator
+class TimeLimit(BaseException): pass
+def over(number, frame): raise TimeLimit
+signal.signal(signal.SIGTERM, over)
 try:
     orchestrator.run_job("job.yaml")
-except KeyboardInterrupt:
+except (KeyboardInterrupt, TimeLimit) as came:
     status = orchestrator.job_status("job.yaml")
-    print(status["last_run"]["outcome"], status["possible_duplicates"], status["active_run"])
+    print(type(came).__name__, status["last_run"]["outcome"], status["possible_duplicates"], status["active_run"])
 """
 
 
-async def test_ctrl_c_parks_a_run_and_is_a_keyboard_interrupt_then(stage):
+@pytest.mark.parametrize(
+    ("number", "came"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "TimeLimit")], ids=["ctrl-c", "handler"]
+)
+async def test_what_breaks_out_of_a_run_parks_it_first(stage, number, came):
     async with stage(latency=0.3, duration=60) as it:
         it.job(months=2)
         running = await it.start(program=("-c", INTERRUPTED))
         await it.until(lambda: it.sim.stats.api)
-        running.send(signal.SIGINT)
+        running.send(number)
         ended = await running.ended()
-        assert (ended.status, ended.out) == (0, "parked 0 None\n"), str(ended)
+        assert (ended.status, ended.out, ended.err) == (0, f"{came} parked 0 None\n", ""), str(ended)
 
 
 def test_the_root_tells_what_is_public():
