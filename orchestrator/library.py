@@ -108,7 +108,8 @@ def run_job(
 
     # The loop gets a thread of its own: an exception that a signal handler raises in this one would hit the run anywhere.
     with start_blocking_portal() as portal:
-        return portal.call(run)
+        report: RunReport = portal.call(run)
+    return report
 
 
 async def run_job_async(
