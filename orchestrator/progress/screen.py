@@ -24,8 +24,8 @@ class Screen:
 
     def __init__(self, console: Console, environ: Mapping[str, str] = os.environ) -> None:
         self._console = console
-        self._shown: Sequence[str] = ()
-        self._cells: Sequence[int] = ()
+        self._shown: list[str] = []
+        self._cells: list[int] = []
         self._hidden = False
         # Most terminals wrap a long line anew when they get narrower; these two cut it off.
         self._rewraps = "XTERM_VERSION" not in environ and environ.get("TERM") != "linux"
@@ -37,19 +37,22 @@ class Screen:
         if fresh != self._shown:
             hide = "" if self._hidden else _HIDE
             self._hidden = True
-            self._write(hide + self._home() + _block(fresh))
+            self._send(_BEGIN + hide + self._home() + _block(fresh) + _END)
             self._shown, self._cells = fresh, cells
 
     def above(self, text: str) -> None:
         """Prints whole lines above the block, as they are: the terminal wraps them."""
-        self._write(f"{self._home()}{_TO_SCREEN_END}{text}\n{_block(self._shown)}")
+        if not self._shown:
+            self._send(f"{text}\n")
+        else:
+            self._send(f"{_BEGIN}{self._home()}{_TO_SCREEN_END}{text}\n{_block(self._shown)}{_END}")
 
     def close(self) -> None:
         """Takes the block away and gives the cursor back."""
         if self._hidden:
             self._hidden = False
-            self._write(self._home() + _TO_SCREEN_END + _SHOW)
-            self._shown, self._cells = (), ()
+            self._send(_BEGIN + self._home() + _TO_SCREEN_END + _SHOW + _END)
+            self._shown, self._cells = [], []
 
     def _home(self) -> str:
         """To the beginning of the block, wherever a terminal that has become narrower may have put that."""
@@ -59,10 +62,9 @@ class Screen:
         up = min(rows, height - 1)
         return f"\r\x1b[{up}A" if up > 0 else "\r"
 
-    def _write(self, text: str) -> None:
-        file = self._console.file
-        file.write(_BEGIN + text + _END)
-        file.flush()
+    def _send(self, text: str) -> None:
+        self._console.file.write(text)
+        self._console.file.flush()
 
     def _styled(self, line: Text) -> str:
         console = self._console
