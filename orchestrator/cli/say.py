@@ -64,14 +64,17 @@ def document(value: Mapping[str, Any]) -> None:
     result(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def long_document(head: Mapping[str, Any], name: str, entries: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON document whose last member is a long list, an entry a line, without holding all of it at once."""
+def long_document(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> None:
+    """One JSON document whose last members are long lists, an entry a line, without holding all of it at once."""
     opening = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
     with writing_to(sys.stdout):
-        print(f'{opening},\n  "{name}": [', end="")  # noqa: T201  this is the printer
-        for n, entry in enumerate(entries):
-            sys.stdout.write(f"{',' if n else ''}\n    {_as_json(entry)}")
-    result("\n  ]\n}")
+        sys.stdout.write(opening)
+        for name, entries in lists.items():
+            sys.stdout.write(f',\n  "{name}": [')
+            for n, entry in enumerate(entries):
+                sys.stdout.write(f"{',' if n else ''}\n    {_as_json(entry)}")
+            sys.stdout.write("\n  ]")
+    result("\n}")
 
 
 def errors(error: OrchestratorError) -> None:
