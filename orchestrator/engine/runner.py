@@ -662,12 +662,15 @@ class Runner:
                 scope.deadline = anyio.current_time() + post_grace
             elif scope is not None:
                 scope.cancel()
-        while self._busy:
+        while True:
             now = self._clock.now()
-            if self._on_time and (verified := self._wants.first(Place, now)) is not None and self._error is None:
+            verified = self._wants.first(Place, now) if self._on_time and self._error is None else None
+            if verified is not None:
                 self._start(tasks, *verified, now)
-            else:
+            elif self._busy:
                 await self._sleep(math.inf)
+            else:
+                return
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
         for last in (self._attempts.close, self._write_manifest, self._keep_lessons):

@@ -145,6 +145,8 @@ class Census:
     records: Mapping[str, Record]
     trusted: bool
     """The journal is the newest there ever was (no older copy was put in its place, or a run has ended since)."""
+    unlooked: frozenset[str] = frozenset()
+    """Exports of which that can't be said: none of the runs that have ended since was asked for them."""
     temps: frozenset[str] = frozenset()
     """Names of the temporary files that were left."""
 

@@ -480,7 +480,7 @@ def what_is_stored_is_not_created_again(e: Evidence) -> Iterator[str]:
         p = later.get(before.process + 1)
         if p is None or p.only != "missing" or p.era != later[before.process].era or not before.trusted:
             continue
-        for key in p.named & before.records.keys():
+        for key in (p.named & before.records.keys()) - before.unlooked:
             part = before.records[key].parts[0]
             if part.state is not State.STORED or part.stored is None or part.stored.sha256 in e.removed:
                 continue

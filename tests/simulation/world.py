@@ -111,6 +111,8 @@ class World:
         """Kind of disk trouble → from when until when."""
         self.trusted = True
         """No memory was lost since a run has last looked which of the files that its memories name are there, and could write that down."""
+        self.unlooked: frozenset[str] = frozenset()
+        """Exports whose memory was lost and that no run that has ended since was asked for: nobody has looked where their files are."""
         self.killed_at = ""
         """Where the last process was killed; empty if it was not."""
         self.edited = False
@@ -416,7 +418,13 @@ class World:
             self.connected() as (api, files),
         ):
             recall = Session._recall
-            memory = await recall(SimpleNamespace(_task=task, _clock=clock), journal, snapshot, storage, adopt=False)  # type: ignore[arg-type]  # as above
+            memory = await recall(
+                SimpleNamespace(_task=task, _clock=clock, _speech=SimpleNamespace(note=self.note)),
+                journal,
+                snapshot,
+                storage,
+                adopt=False,
+            )  # type: ignore[arg-type]  # as above
             items = await wiring.make_plan(task, memory, storage, clock.now())  # type: ignore[arg-type]  # as above
             runner = Runner(
                 api=api,
@@ -474,7 +482,8 @@ class World:
         hashes = {path: sha(data) for path, data in files.items()}
         if process.how == "ended" and not process.disk_trouble:
             self.trusted = evidence.blind_since == math.inf
-        evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted))
+            self.unlooked -= process.named
+        evidence.census.append(Census(self.seq(), process.n, hashes, dict(self.records), self.trusted, self.unlooked))
         evidence.census[-1].temps = frozenset(path.rpartition("/")[2] for path in self.disk.files(self.disk.state))
         manifest = files.get(NAME)
         evidence.manifest = json.loads(manifest) if manifest is not None else None
@@ -494,6 +503,7 @@ class World:
     def forget(self, what: str) -> None:
         self.era += 1
         self.trusted = False
+        self.unlooked = frozenset(export.key for p in self.evidence.processes for export in p.exports)
         self.evidence.forgotten.append((self.seq(), what))
         self.note(f"between: {what}")
         self.weather.hit(what)
