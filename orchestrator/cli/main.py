@@ -18,6 +18,7 @@ from orchestrator.cli.explain import explain
 from orchestrator.cli.halves import collect, submit
 from orchestrator.cli.init import init
 from orchestrator.cli.plan import plan
+from orchestrator.cli.report import report
 from orchestrator.cli.run import run
 from orchestrator.cli.schema import schema
 from orchestrator.cli.simulate import simulate
@@ -44,7 +45,22 @@ def cli() -> None:
     """
 
 
-for _command in (init, validate, plan, run, submit, collect, status, verify, simulate, demo, schema, doctor, explain):
+for _command in (
+    init,
+    validate,
+    plan,
+    run,
+    submit,
+    collect,
+    status,
+    verify,
+    report,
+    simulate,
+    demo,
+    schema,
+    doctor,
+    explain,
+):
     cli.add_command(_command)
 
 

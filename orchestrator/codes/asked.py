@@ -226,4 +226,31 @@ ASKED = (
         ("A misspelt code.", "A code of another version."),
         ("`orchestrator explain` lists all codes; `orchestrator explain storage` those of one group.",),
     ),
+    Code(
+        "report.none",
+        "wrong",
+        "There is no report to render.",
+        (
+            "The job was never run, or not with this state folder.",
+            "Its first run is still at work, or was killed before it could leave a report.",
+        ),
+        (
+            "`orchestrator status JOB` shows where the job stands.",
+            "Run the job; or name the state folder of the run with `--state DIR`, or a file with what `run --json` printed.",
+        ),
+    ),
+    Code(
+        "report.unreadable",
+        "wrong",
+        "What should be a run's report is none.",
+        ("The file was cut, edited, or is something else.",),
+        ("Name a job file, or a file that holds the whole of what `orchestrator run JOB --json` printed.",),
+    ),
+    Code(
+        "report.newer",
+        "wrong",
+        "The report was written by a newer version of orchestrator.",
+        ("The run was made with another version than the one that is to render it.",),
+        ("Use that version or a newer one.",),
+    ),
 )

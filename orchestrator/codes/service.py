@@ -210,6 +210,13 @@ SERVICE = (
         ("Nothing now. If the export gets stuck, look for a newer orchestrator, or report the status.",),
     ),
     Code(
+        "report.lost",
+        "none",
+        "A report on the service failed, expired or is gone before its file was here; the export is created anew.",
+        ("The service gave the export up.", "It was ready for so long that it expired."),
+        (_NOTHING, "If it comes often, look at the export's request; `retry.exports` bounds the creations."),
+    ),
+    Code(
         "download.url",
         "none",
         "A signed URL had died before the download began; a fresh one is asked for.",

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError
@@ -53,6 +53,25 @@ def read_account(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATION
         return understood(connection.execute("SELECT name, value FROM account"))
 
     return undisturbed(state_dir, kept, migrations) or {}
+
+
+class LastRun(NamedTuple):
+    """What is kept of the last run that ended in its own words."""
+
+    report: str | None
+    """The whole of it (`orchestrator.run/1`) as JSON; None if no run has ended so yet."""
+    cut_off_at: float | None
+    """When a later run wrote its last, in seconds since the epoch; None if there was none."""
+
+
+def read_last_run(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> LastRun:
+    """The last run's report. Otherwise as `read_snapshot`."""
+
+    def kept(connection: sqlite3.Connection) -> LastRun:
+        row = connection.execute("SELECT report FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
+        return LastRun(row[0] if row else None, _cut_off_at(connection))
+
+    return undisturbed(state_dir, kept, migrations) or LastRun(None, None)
 
 
 def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> Snapshot | None:

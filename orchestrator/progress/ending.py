@@ -49,7 +49,10 @@ def why(report: Mapping[str, Any]) -> str | None:
     error, outcome = report.get("error"), report["outcome"]
     if outcome == "succeeded":
         return None
-    return f"{error['message']} [{error['code']}]" if error else _WHY.get(outcome) or report.get("reason")
+    if not error:
+        return _WHY.get(outcome) or report.get("reason")
+    cause = f" (cause: {error['cause']})" if error.get("cause") else ""
+    return f"{error['message']}{cause} [{error['code']}]"
 
 
 def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:

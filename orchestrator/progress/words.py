@@ -61,6 +61,13 @@ def size(n: float) -> str:
     return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:,.0f} {unit}"
 
 
+def a_minute(pace: float) -> str:
+    """Exports a second, in a unit that makes a figure of it: `18 exports/min`, `42 exports/h`."""
+    if pace >= 1 / 12:
+        return f"{pace * 60:,.0f} exports/min"
+    return f"{pace * 3600:,.0f} exports/h"
+
+
 def span(seconds: float) -> str:
     """A stretch of time as a clock counts it: `0:42`, `5:12`, `1:05:12`."""
     minutes, second = divmod(max(0, round(seconds)), 60)
@@ -80,6 +87,11 @@ def spelled(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60:02} min"
     days, hours = divmod(round(minutes / 60), 24)
     return f"{count(days, 'day')} {hours} h"
+
+
+def took(seconds: float) -> str:
+    """The same, to a tenth of a second while it is short: `0.4 s`, `42 s`, `5 min 12 s`."""
+    return f"{seconds:.1f} s" if 0 < seconds < 9.95 else spelled(seconds)
 
 
 def about(seconds: float) -> str:

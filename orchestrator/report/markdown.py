@@ -6,19 +6,29 @@ Foreign text (labels, messages, paths) can't become markup, a mention or another
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.progress.words import count, label, printable, size, spelled
-from orchestrator.report.record import STANDINGS, Export, Failure, Story, failures, grid, seconds_taken, standing, story
+from orchestrator.report.record import (
+    STANDINGS,
+    Export,
+    Failure,
+    Story,
+    failures,
+    grid,
+    seconds_taken,
+    standing,
+    story,
+    stretches,
+)
 
 NAMES_SHOWN = 20
 """Exports that are named of those that failed for one reason."""
 COLUMNS = 12
 """Windows that have a column each; more of them stand in one cell, year by year."""
-MARKS = 26
-"""Windows in one cell: half a year of weeks, a month of days."""
+MARKS = 31
+"""Windows in one cell: years, or months of days."""
 LONGEST = 600
 """Characters of one message."""
 _HEADLINE = {"succeeded": "✅", "failed": "❌", "parked": "⏸️"}
@@ -103,10 +113,9 @@ def _failure(group: Failure) -> str:
     more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
     lines = [
         f"- ❌ **{', '.join(foreign(name, 80) for name in names[:NAMES_SHOWN])}{more}** (`{_code(group.code)}`)",
-        f"  - cause: {foreign(group.cause)}",
     ]
-    if group.hint:
-        lines.append(f"  - hint: {foreign(group.hint)}")
+    told = (("what" if group.cause else "cause", group.message), ("cause", group.cause), ("hint", group.hint))
+    lines += [f"  - {name}: {foreign(text)}" for name, text in told if text]
     if ids:
         lines.append(f"  - report ids: {', '.join(foreign(each, 80) for each in ids[:NAMES_SHOWN])}")
     return "\n".join(lines)
@@ -132,7 +141,7 @@ def _grid(record: Mapping[str, Any]) -> Iterator[str]:
     yield "| | windows | |"
     yield "| --- | --- | --- |"
     for name, row in cells.rows.items():
-        for windows in _stretches(cells.windows):
+        for windows in stretches(cells.windows, MARKS):
             span = " to ".join(dict.fromkeys(foreign(window, 80) for window in (windows[0], windows[-1])))
             yield f"| {foreign(name, 80)} | {span} | {''.join(_mark(row, window) or '➖' for window in windows)} |"
 
@@ -140,13 +149,6 @@ def _grid(record: Mapping[str, Any]) -> Iterator[str]:
 def _mark(row: Mapping[str, Export], window: str) -> str:
     export = row.get(window)
     return standing(export).mark if export is not None else ""
-
-
-def _stretches(windows: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Year by year, as the labels of windows begin with it, and no more than `MARKS` together."""
-    for _, year in groupby(windows, key=lambda window: window[:4]):
-        whole = list(year)
-        yield from (whole[n : n + MARKS] for n in range(0, len(whole), MARKS))
 
 
 def _figures(record: Mapping[str, Any]) -> Iterator[str]:

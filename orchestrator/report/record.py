@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
+from orchestrator.errors import JobError, Problem
 from orchestrator.progress.ending import next_step, verdict, why
-from orchestrator.progress.words import label
+from orchestrator.progress.words import label, printable
 
-SCHEMA = "orchestrator.run/1"
+FORMAT = "orchestrator.run/"
+VERSION = 1
 WINDOW = "window"
 """The axis that every job has, and that time runs along."""
 
@@ -53,18 +57,20 @@ class Failure:
     """Exports that failed for one and the same reason."""
 
     code: str
-    cause: str
+    message: str
+    cause: str | None
+    """What the system or the service said of it."""
     hint: str | None
     exports: list[Export] = field(default_factory=list)
 
 
 def failures(exports: Iterable[Export]) -> list[Failure]:
     """Those that failed, by reason; what most failed of comes first."""
-    groups: dict[tuple[str, str, str | None], Failure] = {}
+    groups: dict[tuple[str, str, str | None, str | None], Failure] = {}
     for export in exports:
         if export["state"] == "failed":
             error = export["error"] or {"code": "error", "message": "no reason was kept", "hint": None}
-            reason = (error["code"], error["message"], error["hint"])
+            reason = (error["code"], error["message"], error.get("cause"), error["hint"])
             groups.setdefault(reason, Failure(*reason)).exports.append(export)
     return sorted(groups.values(), key=lambda group: -len(group.exports))
 
@@ -92,6 +98,15 @@ def grid(exports: Iterable[Export]) -> Grid:
         rows.setdefault(name, {})[window] = export
     # Labels of one kind of window sort by time; an included one may have come last.
     return Grid(sorted(windows), rows)
+
+
+def stretches(windows: Sequence[str], most: int) -> Sequence[Sequence[str]]:
+    """`windows` cut into stretches of at most `most`: by years, or by months, as labels begin with them."""
+    for letters in (4, 7):
+        parts = [list(part) for _, part in groupby(windows, key=lambda window: window[:letters])]
+        if all(len(part) <= most for part in parts):
+            return parts
+    return [windows[n : n + most] for n in range(0, len(windows), most)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +137,89 @@ def seconds_taken(record: Mapping[str, Any]) -> float:
     """How long the run was."""
     began, ended = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
     return (ended - began).total_seconds()
+
+
+def parse(data: bytes | str, name: str) -> dict[str, Any]:
+    """A run record from JSON: what `run --json` printed, or what is kept of the last run.
+
+    Raises `JobError` (`report.unreadable`, `report.newer`) for anything else; `name` says where it comes from.
+    """
+    try:
+        record = json.loads(data)
+        schema = record["schema"]
+        if not schema.startswith(FORMAT):
+            raise ValueError(f"its schema is {printable(schema)!r}, not {FORMAT}{VERSION}")
+        if int(schema.removeprefix(FORMAT)) > VERSION:
+            raise JobError(
+                Problem(
+                    f"a newer version of orchestrator wrote this: {schema}; this one knows {FORMAT}{VERSION}",
+                    code="report.newer",
+                    file=name,
+                    hint="Use that version of orchestrator or a newer one.",
+                )
+            )
+        _check(record)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise JobError(
+            Problem(
+                "this is no report of a run",
+                code="report.unreadable",
+                file=name,
+                cause=why,
+                hint="Name a job file, or a file that holds what `orchestrator run JOB --json` printed.",
+            )
+        ) from None
+    return dict(record)
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """What every rendering relies on. The rest may be missing: earlier versions did not know it."""
+    for name, kind in _HEAD.items():
+        if not isinstance(record[name], kind):
+            raise TypeError(f"`{name}` is not what it should be")
+    for name in ("started_at", "finished_at"):
+        datetime.fromisoformat(record[name])
+    for n, export in enumerate(record["exports"]):
+        for name, kind in _EXPORT.items():
+            if not isinstance(export[name], kind):
+                raise TypeError(f"`exports[{n}].{name}` is not what it should be")
+        standing(export)
+        if not all(isinstance(label, str) for label in export["coordinates"].values()):
+            raise TypeError(f"`exports[{n}].coordinates` are not all texts")
+    for error in (record.get("error"), *(export["error"] for export in record["exports"])):
+        if error is not None:
+            _check_error(error)
+
+
+def _check_error(error: Mapping[str, Any]) -> None:
+    texts = error["code"], error["message"], error["hint"] or "", error.get("cause") or ""
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("an `error` is not what it should be")
+
+
+_NOTHING = type(None)
+_HEAD: Mapping[str, type | tuple[type, ...]] = {
+    "job": (str, _NOTHING),
+    "run_id": (str, _NOTHING),
+    "outcome": str,
+    "started_at": str,
+    "finished_at": str,
+    "counts": dict,
+    "api": dict,
+    "bytes": int,
+    "rows": int,
+    "exports": list,
+}
+_EXPORT: Mapping[str, type | tuple[type, ...]] = {
+    "key": str,
+    "coordinates": dict,
+    "state": str,
+    "path": str,
+    "report_ids": list,
+    "bytes": (int, _NOTHING),
+    "rows": (int, _NOTHING),
+    "attempts": int,
+    "polls": int,
+    "error": (dict, _NOTHING),
+}
