@@ -35,7 +35,9 @@ class Rate:
     def next_at(self) -> float:
         """The earliest time for the next request, seconds since the epoch; infinity while reserved ones fill the window."""
         per_second = self._finder.per_second
-        most = max(1, math.floor(per_second))
+        # As many as the ceiling lets go in a second, even if the pace is a little below it: two windows of fewer, one after
+        # the other, could be shorter than a second together.
+        most = min(math.ceil(per_second), max(1, math.floor(self._finder.ceiling)))
         room = most - self._reserved
         if room <= 0:
             return math.inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.engine.finding import RateFinder
@@ -33,6 +33,7 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
 
 @given(
     st.sampled_from([0.2, 0.5, 1, 1.5, 2, 2.5, 5, 7.3, 20]),
+    st.sampled_from([1.0, 0.98, 0.7]),
     st.lists(
         st.tuples(
             st.floats(0, 2),  # how late the loop looks
@@ -42,8 +43,12 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
         max_size=60,
     ),
 )
-def test_no_second_holds_more_than_the_limit(limit, story):
-    rate = Rate(RateFinder(limit))
+@example(5, 0.98, [(0, 0, "send"), *[(0.05, 0, "send"), (0, 0, "send")] * 10])
+def test_no_second_holds_more_than_the_limit(limit, found, story):
+    """`found`: the share of the limit that an earlier run has found."""
+    finder = RateFinder(limit, None, found * limit)
+    finder._held_until = math.inf  # a refusal of late keeps it from growing
+    rate = Rate(finder)
     now, sent, gates, under_way = 1000.0, [], [], []
 
     def send_until(until):
