@@ -33,7 +33,8 @@ _PATTERNS = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"\b(bearer)\s+" + _VALUE, re.IGNORECASE), rf"\1 {REDACTED}"),
-    (re.compile(r"\b(signature|policy|key-pair-id)=[^\s&\"'<>]+", re.IGNORECASE), rf"\1={REDACTED}"),
+    # (`polling.policy` is a key of job files, said again in commands that are suggested.)
+    (re.compile(r"\b(signature|(?<!polling\.)policy|key-pair-id)=[^\s&\"'<>]+", re.IGNORECASE), rf"\1={REDACTED}"),
 )
 
 

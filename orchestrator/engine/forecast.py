@@ -6,7 +6,8 @@ durations  Lessons about windows of the same length give the distribution that t
            lessons leave its mean open. Without lessons it is the guess of the job file, a factor of three either way.
 limits     Those that were found, or that the job file names. A limit that is left to find itself may stay where it starts
            (the service refuses more), or double with each wave up to its ceiling (it never refuses).
-polls      Few where requests are what holds the run up, as many as courtesy allows where they are not (`asking`).
+polls      As many as courtesy allows (`asking`); fewer, down to the least that makes sense, where requests hold the run up.
+           Polls never hold a creation up for long, so time is reckoned with the few.
 sizes      Earlier files, by seconds of their windows: the lower and the upper quartile of the same row of the job, or of all
            rows where a row has stored too few.
 
@@ -110,13 +111,13 @@ def forecast(
     total = posts + waited_for
     if not total and not here:
         return None
-    spells = {size: _spell(size, lessons, policy.polling) for size in total}
-    work = _Work(total, posts.total(), spells)
     pace = _pace(policy.limits, found)
-    polls = work.polls(policy.polling, pace)
+    spells = {size: _spell(size, lessons, policy.polling, pace) for size in total}
+    work = _Work(total, posts.total(), spells)
+    polls = work.polls()
     downloads = _downloads(records.values(), total.total(), policy.limits)
     low = pace.quick(work, polls.low) if total else 0.0
-    high = pace.slow(work, polls.high) if total else 0.0
+    high = pace.slow(work, polls.low) if total else 0.0
     return Forecast(
         posts=posts.total(),
         collected=waited_for.total() + here,
@@ -144,6 +145,10 @@ class _Spell:
     mean: float
     doubt: Range
     """Factors for the mean."""
+    polls: Range
+    """Questions that an export takes."""
+    delay: float
+    """Seconds from its end until that is noticed, on average."""
 
     def quantile(self, share: float) -> float:
         """Seconds within which this share of the exports is finished."""
@@ -151,22 +156,60 @@ class _Spell:
         return EDGES[min(bisect_left(sums, share * sums[-1]), len(EDGES) - 1)]
 
 
-def _spell(size: int, lessons: Sequence[Lesson], polling: Polling) -> _Spell:
+def _spell(size: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) -> _Spell:
     known = Counter(lesson.size for lesson in lessons)
     # Windows of another length tell more than a guess does; the nearest ones most.
     source = min(known, key=lambda other: (abs(other - size), other), default=None)
     estimate = Estimate(polling.first)
-    if source is None:
-        return _Spell(None, 0, estimate.mass, estimate.mean, Range(1 / GUESSED, GUESSED))
-    of_it = sorted((lesson for lesson in lessons if lesson.size == source), key=lambda lesson: lesson.created_at)[
-        -KEPT:
-    ]
+    latest = sorted((lesson for lesson in lessons if lesson.size == source), key=lambda lesson: lesson.created_at)
+    of_it = latest[-KEPT:]
     estimate.learn(((lesson.low, lesson.high, 1.0) for lesson in of_it), ())
+    doubt = Range(1 / GUESSED, GUESSED)
+    if of_it:
+        unsure = CHANGES + _spread(estimate) / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
+        doubt = Range(1 / (1 + unsure), 1 + unsure)
+    polls, delay = _asking(estimate, doubt, polling, pace, guessed=not of_it)
+    return _Spell(source, len(of_it), estimate.mass, estimate.mean, doubt, polls, delay)
+
+
+def _spread(estimate: Estimate) -> float:
+    """The standard deviation, as a share of the mean."""
     mean = estimate.mean
-    moment = sum(m * edge**2 for m, edge in zip(estimate.mass, EDGES, strict=True)) / sum(estimate.mass)
-    spread = math.sqrt(max(0.0, moment - mean**2)) / mean
-    unsure = CHANGES + spread / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
-    return _Spell(source, len(of_it), estimate.mass, mean, Range(1 / (1 + unsure), 1 + unsure))
+    square = sum(m * edge**2 for m, edge in zip(estimate.mass, EDGES, strict=True)) / sum(estimate.mass)
+    return math.sqrt(max(0.0, square - mean**2)) / mean
+
+
+def _asking(estimate: Estimate, doubt: Range, polling: Polling, pace: _Pace, *, guessed: bool) -> tuple[Range, float]:
+    """Questions that an export takes, and seconds until its end is noticed."""
+    if polling.policy != "adaptive":
+        asked = Range(_asked(estimate.mass, doubt.low, polling), _asked(estimate.mass, doubt.high, polling))
+        return asked, wait(polling, 1, 0.5) / 2
+    many = solve(estimate.mass, courtesy(estimate.mean), polling.max)
+    wanted = pace.places[1] / (many.mean + many.delay) * (many.polls + 1)
+    if not guessed and wanted <= pace.per_second[0]:
+        return Range(many.polls / (1 + CHANGES), many.polls * (1 + CHANGES)), many.delay
+    few = solve(estimate.mass, DEAREST * estimate.mean, polling.max)
+    return Range(few.polls, many.polls), many.delay
+
+
+def _asked(mass: Sequence[float], factor: float, polling: Polling) -> float:
+    """Questions that an export takes if those are asked at fixed ages, and durations are `factor` times as long."""
+    whole, sums = sum(mass), list(accumulate(mass))
+    expected = 0.0
+    for age in _ages(polling):
+        unfinished = 1 - sums[cell(age / factor)] / whole if age else 1.0
+        if unfinished < NOBODY:
+            break
+        expected += unfinished
+    return expected
+
+
+def _ages(polling: Polling) -> Iterator[float]:
+    """0, and then the ages at which a report is asked about: a question comes if it was not finished one age before."""
+    age = 0.0
+    for asked in range(10_000):
+        yield age
+        age += wait(polling, asked, 0.5)
 
 
 # ------------------------------------------------------------------------------------------------------------ pace
@@ -182,7 +225,7 @@ class _Pace:
 
     def slow(self, work: _Work, polls: float) -> float:
         """Seconds, if no limit can be exceeded from where it starts and exports take long."""
-        held = work.seconds(high=True) * max(0, work.exports - self.places[0]) / self.places[0]
+        held = work.mean(high=True) * max(0, work.exports - self.places[0]) / self.places[0]
         asked = (work.posts + polls) / self.per_second[0]
         return max(held + work.longest(self.places[0], high=True), asked + work.mean(high=True))
 
@@ -240,58 +283,26 @@ class _Work:
     def exports(self) -> int:
         return sum(self.sizes.values())
 
-    def seconds(self, *, high: bool = False) -> float:
-        """How long an export takes on average."""
-        return sum(n * _end(self.spells[size], high=high) for size, n in self.sizes.items()) / self.exports
-
-    mean = seconds
+    def mean(self, *, high: bool = False) -> float:
+        """Seconds for which an export holds its place, on average."""
+        return sum(n * _taken(self.spells[size], high=high) for size, n in self.sizes.items()) / self.exports
 
     def longest(self, places: int, *, high: bool = False) -> float:
         """How long the slowest of those takes that run beside each other."""
-        share = 1 - 1 / (min(self.exports, places) + 1)
-        return max(spell.quantile(share) * _end(spell, high=high) / spell.mean for spell in self.spells.values())
+        share = 1 - (0.5 if high else 1.0) / (min(self.exports, places) + 1)
+        return max(spell.quantile(share) / spell.mean * _taken(spell, high=high) for spell in self.spells.values())
 
-    def polls(self, polling: Polling, pace: _Pace) -> Range:
+    def polls(self) -> Range:
         found = Range(0.0, 0.0)
         for size, n in self.sizes.items():
-            each = _polls(self.spells[size], polling, pace)
+            each = self.spells[size].polls
             found += Range(n * each.low, n * each.high)
         return found
 
 
-def _end(spell: _Spell, *, high: bool) -> float:
-    return spell.mean * (spell.doubt.high if high else spell.doubt.low)
-
-
-def _polls(spell: _Spell, polling: Polling, pace: _Pace) -> Range:
-    """Questions that an export takes."""
-    if polling.policy != "adaptive":
-        return Range(_asked(spell, spell.doubt.low, polling), _asked(spell, spell.doubt.high, polling))
-    courteous = solve(spell.mass, courtesy(spell.mean), polling.max)
-    wanted = pace.places[1] / (courteous.mean + courteous.delay) * (courteous.polls + 1)
-    if spell.lessons and wanted <= pace.per_second[0]:
-        return Range(courteous.polls, courteous.polls)
-    return Range(solve(spell.mass, DEAREST * spell.mean, polling.max).polls, courteous.polls)
-
-
-def _asked(spell: _Spell, factor: float, polling: Polling) -> float:
-    """Questions that an export takes if those are asked at fixed ages, and durations are `factor` times as long."""
-    whole, sums = sum(spell.mass), list(accumulate(spell.mass))
-    expected = 0.0
-    for age in _ages(polling):
-        unfinished = 1 - sums[cell(age / factor)] / whole if age else 1.0
-        if unfinished < NOBODY:
-            break
-        expected += unfinished
-    return expected
-
-
-def _ages(polling: Polling) -> Iterator[float]:
-    """0, and then the ages at which a report is asked about: a question comes if it was not finished one age before."""
-    age = 0.0
-    for asked in range(10_000):
-        yield age
-        age += wait(polling, asked, 0.5)
+def _taken(spell: _Spell, *, high: bool) -> float:
+    """Seconds for which an export holds its place, on average."""
+    return spell.mean * (spell.doubt.high if high else spell.doubt.low) + spell.delay
 
 
 def _downloads(records: Iterable[Record], files: int, limits: Limits) -> Range:
