@@ -43,7 +43,7 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
         max_size=60,
     ),
 )
-@example(5, 0.98, [(0, 0, "send"), *[(0.05, 0, "send"), (0, 0, "send")] * 10])
+@example(5, 0.98, [(0, 0, "send")] * 12)
 def test_no_second_holds_more_than_the_limit(limit, found, story):
     """`found`: the share of the limit that an earlier run has found."""
     finder = RateFinder(limit, None, found * limit)
