@@ -85,6 +85,13 @@ class Stretch(TypedDict):
     paused: int | float
 
 
+class FoundLimits(TypedDict):
+    """Limits of the service as refusals have shown them; None for one that nothing has shown."""
+
+    requests_per_second: float | None
+    unfinished: int | None
+
+
 class RunReport(TypedDict):
     """`orchestrator.run/1`: how a run ended, and what became of each export."""
 
@@ -101,6 +108,7 @@ class RunReport(TypedDict):
     finished_at: str
     counts: RunCounts
     api: Requests
+    found: FoundLimits
     bytes: int
     rows: int
     history: list[Stretch]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -19,6 +19,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 from orchestrator.cli.redact import Redactor
 from orchestrator.engine.events import (
     ExportChanged,
+    Learned,
     OutageBegan,
     OutageEnded,
     Parking,
@@ -144,7 +145,7 @@ class _Handler(logging.Handler):
 class LogObserver:
     """Observer that turns what the engine tells into log lines.
 
-    Requests are debug, changes of exports info, troubles warnings, failures errors; the level given to `configure`
+    Requests, and what is learned from their answers, are debug, changes of exports info, troubles warnings, failures errors; the level given to `configure`
     decides what of it is seen. Received bytes are not logged: progress shows them. The words of an event stay the
     same from line to line, what varies is in its fields; their times are UTC (RFC 3339).
     """
@@ -160,6 +161,8 @@ class LogObserver:
             case ExportChanged(record=record, event=event):
                 self._labels[record.key] = label(record.coordinates)
                 self._changed(record, event)
+            case Learned():
+                log.debug("learned", **_learned(told))
             case RequestSent():
                 log.debug("request", kind=told.kind, **self._export(told.key))
             case Troubled():
@@ -205,6 +208,18 @@ class LogObserver:
 
     def _export(self, key: str) -> dict[str, str]:
         return {"export": self._labels[key], "key": key} if key in self._labels else {"key": key}
+
+
+def _learned(told: Learned) -> dict[str, Any]:
+    durations = {"seconds": told.seconds, "longest": told.longest}
+    return {
+        **{name: round(figure, 1) for name, figure in durations.items() if figure is not None},
+        "per_second": round(told.per_second, 2),
+        "rate_found": told.rate_found,
+        "unfinished": told.unfinished,
+        "cap_found": told.cap_found,
+        "downloads": told.downloads,
+    }
 
 
 def _utc(at: float) -> str:

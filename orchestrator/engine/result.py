@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 from orchestrator.engine.history import History
 from orchestrator.engine.manifest import rfc3339
 from orchestrator.engine.plan import Action, Item
+from orchestrator.engine.ports import Found
 from orchestrator.engine.states import Record, State
 from orchestrator.errors import OrchestratorError
 
@@ -30,6 +31,7 @@ class Figures:
     """Keys of the exports that this run stored."""
     history: History | None = None
     """None for a run that ended before it began."""
+    found: Found = field(default_factory=Found)
 
 
 def build(
@@ -73,6 +75,8 @@ def build(
             # Not the run's own figure: whichever run left one, somebody has to look after it.
             "possible_duplicates": sum(part.doubtful for record in records.values() for part in record.parts),
         },
+        # The limits as refusals have shown them, in this run or an earlier one.
+        "found": {"requests_per_second": figures.found.per_second, "unfinished": figures.found.unfinished},
         "bytes": sum(file.bytes for file in stored),
         "rows": sum(file.rows or 0 for file in stored),
         "history": figures.history.buckets(finished_at) if figures.history is not None else [],

@@ -697,6 +697,7 @@ class Runner:
                 posts_of=self._attempts.posts,
                 polls_of=self._attempts.polls,
                 stored=self._stored,
+                found=self._spending.found(),
                 history=self._history,
             ),
         )

@@ -27,7 +27,7 @@ from orchestrator.progress import alerts
 from orchestrator.progress.cells import READY, Cells
 from orchestrator.progress.grid import FAILED, IN_FLIGHT, STORED, TO_RUN, Mark
 from orchestrator.progress.tally import ProblemSeen, Tally
-from orchestrator.progress.words import about, clock, count, size, span
+from orchestrator.progress.words import a_minute, about, clock, count, size, span
 
 ROWS = 14
 MOST_ROWS = 20
@@ -128,13 +128,6 @@ def _facts(tally: Tally, now: float) -> Iterable[Text]:
         learned = tally.learned
         found = f" (about {learned.per_second:.1f} allowed)" if learned is not None and learned.rate_found else ""
         yield Text(f"{tally.requests_a_second(now):.1f} requests/s{found}")
-
-
-def a_minute(pace: float) -> str:
-    """Exports a second, in a unit that makes a figure of it: `18 exports/min`, `42 exports/h`."""
-    if pace >= 1 / 12:
-        return f"{pace * 60:,.0f} exports/min"
-    return f"{pace * 3600:,.0f} exports/h"
 
 
 def _problems(tally: Tally, now: float, width: int, room: int) -> list[Text]:

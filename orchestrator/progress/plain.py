@@ -19,10 +19,12 @@ from orchestrator.engine.events import (
 )
 from orchestrator.progress import alerts
 from orchestrator.progress.tally import Tally, failure_of
-from orchestrator.progress.words import about, clock, count, printable, size, span
+from orchestrator.progress.words import a_minute, about, clock, count, printable, size, span
 
 HEARTBEAT = 30.0
 """Seconds. Some CI services end a job that says nothing for ten minutes; a person gives up much sooner."""
+OVERDUE = 2.0
+"""An export at Loop is told of when it takes so many times as long as 95 % of them do."""
 
 
 class PlainProgress:
@@ -68,7 +70,7 @@ _ENDINGS = {
 
 
 def heartbeat(tally: Tally, now: float) -> str:
-    """Where the run stands, in one line: `7/24 stored, 5 at Loop, 1 downloading, 0 failed, 3.2 MB, about 6 min left`."""
+    """Where the run stands, in one line: `7/24 stored, 5 at Loop, 0 failed, 3.2 MB, 12 exports/min, about 6 min left`."""
     pieces = [f"{count(tally.renamed, 'file')} renamed"] if tally.moves else []
     pieces.append(f"{tally.stored:,}/{tally.total:,} stored")
     stages = (
@@ -79,16 +81,27 @@ def heartbeat(tally: Tally, now: float) -> str:
     )
     pieces += [f"{n:,} {name}" for name, n in stages if n]
     pieces += [f"{tally.failed:,} failed", size(tally.bytes_received)]
+    if (pace := tally.pace(now)) and tally.outcome is None:
+        pieces.append(a_minute(pace))
     remaining = tally.remaining(now)
     if remaining is not None:
         pieces.append(f"{about(remaining)} left")
     for told in tally.outages.values():
         pieces += alerts.outage(told, now)
     pieces += alerts.pause(tally, now)
+    pieces += _overdue(tally, now)
     latest = tally.problems[-1] if tally.problems else None
     if latest is not None and latest.again_at is not None and latest.again_at >= now:
         pieces.append(f"in trouble: {alerts.problem(latest, now)}")
     return ", ".join(pieces)
+
+
+def _overdue(tally: Tally, now: float) -> list[str]:
+    """The export that is at Loop for longest, if that is longer than can be explained by what is known."""
+    longest = tally.learned.longest if tally.learned is not None else None
+    if longest is None:
+        return []
+    return [f"{label} at Loop for {span(age)}" for label, age in tally.slowest(1, now) if age > OVERDUE * longest]
 
 
 def _news(told: Told, before: Tally) -> str | None:

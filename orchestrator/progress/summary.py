@@ -157,12 +157,21 @@ def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]
     if api["posts"] or api["polls"]:
         asked = f"Requests to Loop: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}"
         yield f"{asked}, {api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"
+    if found := _found(report.get("found") or {}):
+        yield f"Limits found: {found}"
     duplicates = api["possible_duplicates"]
     if duplicates:
         yield (
             f"{count(duplicates, 'possible duplicate')}: creations that got no readable answer, in this run or an earlier "
             "one. Loop may have made exports that nobody collects; the stored files are not affected."
         )
+
+
+def _found(found: Mapping[str, Any]) -> str:
+    rate, cap = found.get("requests_per_second"), found.get("unfinished")
+    pieces = [f"about {rate:.1f} requests a second"] if rate else []
+    pieces += [f"{count(cap, 'export')} unfinished at once"] if cap else []
+    return ", ".join(pieces)
 
 
 def _say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:

@@ -10,6 +10,7 @@ from orchestrator.cli.logs import LogObserver, configure
 from orchestrator.engine.events import (
     BytesReceived,
     ExportChanged,
+    Learned,
     OutageBegan,
     OutageEnded,
     Parking,
@@ -76,6 +77,7 @@ EVENTS = [
     Paused(T, T + 300, "429"),
     OutageBegan(T, "api", "refused", T + 900),
     OutageEnded(T, "api"),
+    Learned(T, 12.04, None, 4.8312, 12, 4, rate_found=True, cap_found=False),
     Parking(T, "SIGTERM"),
     RunEnded(T, "parked"),
     Told(T),
@@ -108,6 +110,8 @@ def test_every_event_is_a_line_with_its_level(log):
         {"level": "warning", "event": "the service asks for silence", "until": "2025-11-23T12:18:20Z", "detail": "429"},
         {"level": "warning", "event": "a host does not answer", "host": "api", "detail": "refused", "gives_up_at": "2025-11-23T12:28:20Z"},
         {"level": "warning", "event": "a host answers again", "host": "api"},
+        {"level": "debug", "event": "learned", "seconds": 12.0, "per_second": 4.83, "rate_found": True, "unfinished": 12,
+         "cap_found": False, "downloads": 4},
         {"level": "warning", "event": "parking", "reason": "SIGTERM"},
         {"level": "info", "event": "run ended", "outcome": "parked"},
     ]  # fmt: skip
@@ -131,7 +135,7 @@ def test_the_level_decides(log, level, seen):
 def test_text_for_people(log):
     lines = log("text")
     tell_all()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d \[warning  \] parking +reason=SIGTERM", lines()[13])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[warning  \] parking +reason=SIGTERM", lines()[14])
     assert "\x1b" not in "".join(lines())
 
 

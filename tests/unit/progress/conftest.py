@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from orchestrator.engine.states import Failure, File, Part, Record
+from orchestrator.engine.states import Failure, File, Part, Record, Report, State
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +20,12 @@ def plain_terminal(monkeypatch):
 
 @pytest.fixture
 def record():
-    def make(n, state, failure=None):
+    def make(n, state, failure=None, created_at=None):
         coordinates = {"team": "support", "window": f"{2000 + n // 12}-{n % 12 + 1:02}"}
         told = Failure("export.failed", failure, "try a shorter window") if failure else None
         stored = File("r", 100, "0" * 64, 3, 0.0, partial=False, path="p") if state == "stored" else None
-        part = Part(0, {}, state=state, failure=told, stored=stored)
+        reports = (Report("r", created_at),) if created_at is not None else ()
+        part = Part(0, {}, state=State(state), failure=told, stored=stored, reports=reports)
         return Record(f"k1-{n:06}", coordinates, f"support/{n}.json", None, (0, 1), (part,))
 
     return make

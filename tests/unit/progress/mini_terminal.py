@@ -48,7 +48,9 @@ class MiniTerminal(io.StringIO):
         elif token.startswith("\x1b"):
             assert token.endswith(("m", "l", "h")), token
         else:
-            self._lines[self._row] = line[: self._column].ljust(self._column) + token + line[self._column + len(token) :]
+            self._lines[self._row] = (
+                line[: self._column].ljust(self._column) + token + line[self._column + len(token) :]
+            )
             self._column += len(token)
 
     def _up(self, rows):

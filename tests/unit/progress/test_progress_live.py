@@ -91,7 +91,9 @@ async def test_a_frame_is_one_write_and_seen_at_once(beating, record):
 
 @pytest.mark.parametrize(("width", "height"), [(40, 24), (30, 24), (100, 24), (60, 10), (60, 3), (140, 40)])
 async def test_a_terminal_that_is_resized_shows_one_picture_that_fits(beating, record, width, height):
-    exports = tuple(Standing(r.key, tuple(r.coordinates.items()), None, todo=True) for r in map(record, range(60), ["waiting"] * 60))
+    exports = tuple(
+        Standing(r.key, tuple(r.coordinates.items()), None, todo=True) for r in map(record, range(60), ["waiting"] * 60)
+    )
     async with beating:
         screen, progress = beating.screen, beating.progress
         progress.tell(RunStarted(T, "backfill", "run", 60, 0, 16, 4, exports=exports))
@@ -195,7 +197,9 @@ async def test_no_colour_is_honoured_and_only_the_terminal_s_own_are_used(monkey
         beating.progress.tell(RequestSent(T, "poll", "k"))
         beating.progress.tell(Learned(T, 12.0, 20.0, 4.8, 12, 4, rate_found=True, cap_found=True))
         await beating.drawn()
-    codes = {code for seen in re.findall(r"\x1b\[([0-9;]*)m", "".join(beating.screen.writes)) for code in seen.split(";")}
+    codes = {
+        code for seen in re.findall(r"\x1b\[([0-9;]*)m", "".join(beating.screen.writes)) for code in seen.split(";")
+    }
     allowed = {"0", "1", "2"} if name == "NO_COLOR" else {"0", "1", "2", "31", "32"}
     assert codes == allowed
 

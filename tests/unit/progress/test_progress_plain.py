@@ -6,6 +6,7 @@ import pytest
 from orchestrator.engine.events import (
     BytesReceived,
     ExportChanged,
+    Learned,
     OutageBegan,
     OutageEnded,
     Parking,
@@ -16,7 +17,8 @@ from orchestrator.engine.events import (
     Troubled,
 )
 from orchestrator.engine.states import State
-from orchestrator.progress.plain import PlainProgress
+from orchestrator.progress.plain import PlainProgress, heartbeat
+from orchestrator.progress.tally import Tally
 
 T = 1_763_900_000.0
 
@@ -65,7 +67,7 @@ def test_what_matters_is_told_at_once_and_the_rest_is_not(record):
         "12:14:04 the API host answers again, after 0:42",
         "12:14:05 FAILED support 2000-01: Loop says no (hint: try a shorter window)",
         "12:14:10 parking: SIGTERM, what is under way gets a few seconds",
-        "12:14:11 parked: 0/24 stored, 23 waiting, 1 failed, 0 B, paused by the service, until 12:18:21 (local time), 4:10 to go",
+        "12:14:11 parked: 0/24 stored, 23 waiting, 1 failed, 0 B, paused by the service until 12:18:21 (local time), 4:10 to go",
     ]
 
 
@@ -88,6 +90,7 @@ async def test_the_heartbeat(record):
     for n in range(7, 12):
         progress.tell(ExportChanged(T + 1, record(n, State.GENERATING), "created"))
     progress.tell(ExportChanged(T + 1, record(12, State.READY), "ready"))
+    progress.tell(RequestSent(T + 1, "fetch", record(12, State.READY).key))
     progress.tell(BytesReceived(T + 2, record(12, State.READY).key, 3_200_000, None))
     progress.tell(Troubled(T + 50, record(8, State.WAITING).key, "c", "reset", T + 66))
     out.written.clear()
@@ -97,9 +100,19 @@ async def test_the_heartbeat(record):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert out.lines[1] == (
-        "12:14:20 7/24 stored, 11 waiting, 5 at Loop, 1 downloading, 0 failed, 3.2 MB, about 2 min left, "
+        "12:14:20 7/24 stored, 11 waiting, 5 at Loop, 1 downloading, 0 failed, 3.2 MB, 7 exports/min, about 2 min left, "
         "in trouble: support 2000-09: reset, again in 0:06"
     )
+
+
+def test_an_export_that_takes_longer_than_can_be_explained_is_named(record):
+    tally = Tally()
+    tally.tell(RunStarted(T, "backfill", "run", 4, 0, 16, 4))
+    tally.tell(ExportChanged(T, record(1, State.GENERATING, created_at=T), "created"))
+    assert "at Loop for" not in heartbeat(tally, T + 500), "nobody knows what is long"
+    tally.tell(Learned(T, 20.0, 60.0, 5.0, 4, 4, rate_found=False, cap_found=False))
+    assert "at Loop for" not in heartbeat(tally, T + 119)
+    assert "support 2000-02 at Loop for 2:01" in heartbeat(tally, T + 121)
 
 
 async def test_silence_before_the_start_and_after_the_end(monkeypatch):

@@ -174,6 +174,25 @@ def test_a_table_only_where_it_groups():
     assert "\n  -  " in text
 
 
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ({"requests_per_second": 4.83, "unfinished": 12}, "about 4.8 requests a second, 12 exports unfinished at once"),
+        ({"requests_per_second": 4.83, "unfinished": None}, "about 4.8 requests a second"),
+        ({"requests_per_second": None, "unfinished": 1}, "1 export unfinished at once"),
+    ],
+)
+def test_limits_that_were_found_are_told(found, line):
+    text = told(report("succeeded", [export("a", "b")]) | {"found": found})
+    assert f"  Limits found: {line}\n" in text
+
+
+def test_where_no_limit_was_found_none_is_told():
+    found = {"requests_per_second": None, "unfinished": None}
+    assert "Limits" not in told(report("succeeded", [export("a", "b")]) | {"found": found})
+    assert "Limits" not in told(report("succeeded", [export("a", "b")])), "the report of an older version"
+
+
 @pytest.mark.parametrize("width", [40, 80, 140])
 def test_it_fits(width):
     exports = [export("support", month, "failed", error=ERROR) for month in MONTHS]

@@ -5,6 +5,7 @@ import pytest
 from orchestrator.engine.events import (
     BytesReceived,
     ExportChanged,
+    Learned,
     OutageBegan,
     OutageEnded,
     Parking,
@@ -12,6 +13,7 @@ from orchestrator.engine.events import (
     RequestSent,
     RunEnded,
     RunStarted,
+    Standing,
     Told,
     Troubled,
 )
@@ -51,8 +53,6 @@ def test_an_export_passes_the_stages(tally, record):
     assert stages(tally) == {"waiting": 23, "downloading": 1}
     tally.tell(ExportChanged(T, record(0, State.STORED), "stored"))
     assert stages(tally) == {"waiting": 23, "stored": 1}
-    assert tally.state(key) is State.STORED
-    assert tally.state("k1-unheard") is None
 
 
 def test_a_broken_transfer_goes_back_to_ready(tally, record):
@@ -66,12 +66,43 @@ def test_a_broken_transfer_goes_back_to_ready(tally, record):
     assert stages(tally) == {"waiting": 23, "ready": 1}
 
 
-def test_what_an_earlier_run_left_is_known_by_its_first_request(tally):
-    tally.tell(RequestSent(T, "poll", "k1-a"))
-    tally.tell(RequestSent(T, "fetch", "k1-b"))
-    assert stages(tally) == {"waiting": 22, "at_loop": 1, "downloading": 1}
-    tally.tell(RequestSent(T, "create", "k1-c"))
-    assert tally.requests == {"poll": 1, "fetch": 1, "create": 1}
+def test_what_an_earlier_run_left_is_known_from_the_beginning(record):
+    tally = Tally()
+    left = [
+        record(0, State.GENERATING, created_at=T - 90),
+        record(1, State.READY),
+        record(2, State.STORED),
+        record(3, State.FAILED, "no"),
+    ]
+    standing = [Standing(r.key, tuple(r.coordinates.items()), r, todo=True) for r in left]
+    standing.append(Standing("k1-new", (("team", "sales"),), None, todo=True))
+    tally.tell(RunStarted(T, "backfill", "run", 5, 0, 16, 4, exports=standing))
+    assert stages(tally) == {"waiting": 3, "at_loop": 1, "ready": 1}
+    tally.tell(RequestSent(T, "fetch", left[1].key))
+    assert stages(tally) == {"waiting": 3, "at_loop": 1, "downloading": 1}
+    assert tally.slowest(3, T) == [("support 2000-01", 90)]
+
+
+def test_requests_are_counted_by_kind_and_by_the_second(tally):
+    for n, kind in enumerate(["create", "poll", "poll", "fetch"]):
+        tally.tell(RequestSent(T + n, kind, "k1-a"))
+    assert tally.requests == {"create": 1, "poll": 2, "fetch": 1}
+    assert tally.requests_a_second(T + 4) == pytest.approx(3 / 4), "downloads are asked of another host"
+
+
+def test_the_longest_at_loop_are_those_asked_for_first(tally, record):
+    for n, age in enumerate([30, 50, 10, 40]):
+        tally.tell(ExportChanged(T, record(n, State.GENERATING, created_at=T - age), "created"))
+    assert tally.slowest(2, T) == [("support 2000-02", 50), ("support 2000-04", 40)]
+    tally.tell(ExportChanged(T, record(1, State.READY, created_at=T - 50), "ready"))
+    assert tally.slowest(1, T) == [("support 2000-04", 40)]
+
+
+def test_the_pace_is_that_of_the_last_minutes(tally, record):
+    for n in range(6):
+        tally.tell(ExportChanged(T + 10 * (n + 1), record(n, State.STORED), "stored"))
+    assert tally.pace(T + 60) == pytest.approx(6 / 60)
+    assert tally.pace(T + 60 + 109) == pytest.approx(2 / 120)
 
 
 def test_what_was_stored_before_is_no_work_of_this_run(tally, record):
@@ -128,6 +159,19 @@ def test_the_estimate_waits_until_it_makes_sense(tally, record):
     tally.tell(Parking(T + 32, "the deadline"))
     assert tally.remaining(T + 32) is None
     assert Tally().remaining(T) is None
+
+
+def test_what_is_learned_gives_an_estimate_from_the_first_second(tally, record):
+    tally.tell(Learned(T, 30.0, 60.0, 10.0, 4, 4, rate_found=False, cap_found=False))
+    first = tally.remaining(T)
+    assert first == pytest.approx(24 * 30 / 4 + 45)
+    tally.tell(Paused(T, T + 60, "429"))
+    assert tally.remaining(T) == pytest.approx(first + 60)
+    for n in range(20):
+        tally.tell(ExportChanged(T + 100 + n, record(n, State.STORED), "stored"))
+    slow = tally.remaining(T + 119)
+    tally.tell(Learned(T, 3.0, 6.0, 10.0, 4, 4, rate_found=False, cap_found=False))
+    assert tally.remaining(T + 119) == pytest.approx(slow - (45 - 4.5)), "the run's own pace outweighs the reckoning"
 
 
 def test_no_estimate_when_all_is_done(tally, record):
@@ -207,5 +251,5 @@ def test_of_an_export_that_has_ended_only_its_state_is_kept(tally, record, end):
         tally.tell(BytesReceived(T, key, 10 + n, 20))
         assert tally.label(key) != key[:12]
         tally.tell(ExportChanged(T, record(0, end), end.value))
-        assert key not in tally._labels.keys() | tally._received.keys() | tally._fetching
-    assert tally.state(key) is end
+        assert key not in tally._labels.keys() | tally._received.keys() | tally._fetching.keys() | tally._begun.keys()
+    assert stages(tally)[end.value] == 1
