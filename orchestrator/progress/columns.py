@@ -10,7 +10,7 @@ block of lines; or windows are put together by month, quarter or year, until the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from rich.cells import cell_len, set_cell_size
@@ -37,6 +37,8 @@ class Column:
     """Where it is in its group when nothing is missing: 4 for May."""
     tick: str = ""
     """A head of its own, if it has one: `M`, `15`."""
+    told: bool = True
+    """The tick is shown wherever there is room; else only where it begins a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,10 @@ def as_calendar(columns: Columns) -> tuple[Sequence[str], Columns, Sequence[int]
     """
     groups = list(dict.fromkeys(column.group for column in columns.all))
     row_of = {group: n for n, group in enumerate(groups)}
-    ticks: dict[int, str] = {}
-    for column in columns.all:
-        ticks[column.place] = ticks.get(column.place) or column.tick
-    places = sorted(ticks)
+    by_place = {column.place: replace(column, group="") for column in columns.all}
+    places = sorted(by_place)
     at = {place: n for n, place in enumerate(places)}
-    across = Columns([Column("", place, ticks[place]) for place in places], [at[each.place] for each in columns.all])
+    across = Columns([by_place[place] for place in places], [at[each.place] for each in columns.all])
     return groups, across, [row_of[column.group] for column in columns.all]
 
 
@@ -133,7 +133,8 @@ def _cut(kind: str, firsts: Sequence[date], together: str | None = None) -> Colu
             initial, month = _initial(first) if (named := f"{first:%Y-%m}") != month else "", named
             found.append(Column(group, place, initial))
         else:
-            found.append(Column(group, place, _tick(kind, place)))
+            every = {"day": 5, "week": 10}.get(kind, 1)
+            found.append(Column(group, place, _tick(kind, place), place == 0 or (place + 1) % every == 0))
     return Columns(found, [order[key] for key in keys], together, kind not in ("days", "year"))
 
 
@@ -160,16 +161,12 @@ _CUTS: dict[str, Callable[[date], tuple[str, int]]] = {
 
 def _tick(kind: str, place: int) -> str:
     match kind:
-        case "day":
-            return str(place + 1) if place == 0 or (place + 1) % 5 == 0 else ""
-        case "week":
-            return str(place + 1) if place == 0 or (place + 1) % 10 == 0 else ""
         case "month":
             return "JFMAMJJASOND"[place]
-        case "quarter":
-            return str(place + 1)
-        case _:
+        case "year":
             return ""
+        case _:
+            return str(place + 1)
 
 
 def _initial(day: date) -> str:
@@ -196,6 +193,6 @@ def _ticks(piece: Sequence[Column]) -> str:
     for n, column in enumerate(piece):
         # One of several characters needs a blank before it, and its room; single ones stand side by side.
         fits = n >= len(line) + (bool(line) and len(column.tick) > 1) and n + len(column.tick) <= len(piece)
-        if column.tick and fits:
+        if fits and column.tick and (column.told or n == 0):
             line = line.ljust(n) + column.tick
     return line
