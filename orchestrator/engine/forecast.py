@@ -105,7 +105,8 @@ def forecast(
         if record is not None and record.state is State.VERIFIED:
             here += 1
             continue
-        under_way = record is not None and record.state in (State.GENERATING, State.READY)
+        # What the job no longer names is collected, and never created.
+        under_way = item.export is None or (record is not None and record.state in (State.GENERATING, State.READY))
         (waited_for if under_way else posts)[size_of(window)] += 1
         expected += sizes.expected(item, window, record)
     total = posts + waited_for
@@ -151,7 +152,9 @@ class _Spell:
     """Seconds from its end until that is noticed, on average."""
 
     def quantile(self, share: float) -> float:
-        """Seconds within which this share of the exports is finished."""
+        """Seconds within which this share of the exports is finished. A guess's spread is its doubt, and no slow exports'."""
+        if self.source is None:
+            return self.mean
         sums = list(accumulate(self.mass))
         return EDGES[min(bisect_left(sums, share * sums[-1]), len(EDGES) - 1)]
 
@@ -169,7 +172,7 @@ def _spell(size: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) 
         unsure = CHANGES + _spread(estimate) / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
         doubt = Range(1 / (1 + unsure), 1 + unsure)
     polls, delay = _asking(estimate, doubt, polling, pace, guessed=not of_it)
-    return _Spell(source, len(of_it), estimate.mass, estimate.mean, doubt, polls, delay)
+    return _Spell(source, len(of_it), estimate.mass, estimate.mean if of_it else polling.first, doubt, polls, delay)
 
 
 def _spread(estimate: Estimate) -> float:
