@@ -19,7 +19,7 @@ HEADERS = {"Authorization": "Bearer benchmark"}
 
 
 def export(base_url: str, start: int) -> None:
-    body = {"timezone": "UTC", "start": start, "end": start + DAY, "resultFormat": "Json"}
+    body: dict[str, str | int] = {"timezone": "UTC", "start": start, "end": start + DAY, "resultFormat": "Json"}
     answer = requests.post(f"{base_url}/api/v1/report/export", json=body, headers=HEADERS, timeout=60)
     answer.raise_for_status()
     report = answer.json()

@@ -222,7 +222,14 @@ def _exports(
             yield Export(key=key, coordinates=coordinates, path=path, **asked)
     found = [*wrong, *clashes.problems()]
     if not by_key and not model.matrix.include:
-        found.append(job.problem(("matrix", "exclude"), "every cell of the matrix is excluded", code="job.empty"))
+        found.append(
+            job.problem(
+                ("matrix", "exclude"),
+                "every cell of the matrix is excluded",
+                code="job.empty",
+                hint="remove a pattern, or make it narrower",
+            )
+        )
     if found or options:
         raise JobError(*sorted(found, key=job.order), *options)
     if selection is not None and not yielded:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.errors import JobError, Problem
+from orchestrator.errors import JobError, Problem, said_by_system
 from orchestrator.job import scalars, yaml_nodes
 from orchestrator.job.axes import AXES, open_relative
 from orchestrator.job.misfit import Misfit, did_you_mean, nearest
@@ -154,8 +154,9 @@ def _read(file: Path) -> bytes:
     except IsADirectoryError:
         raise _unreadable(file, "this is a folder, not a job file", "name the YAML file in it") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise _unreadable(file, f"the job file can't be read: {reason}", None) from None
+        cause = said_by_system(error) if isinstance(error, OSError) else "it is not a path"
+        hint = "see to its permissions, or name another file"
+        raise _unreadable(file, "the job file can't be read", hint, cause) from None
     if len(data) > MAX_BYTES:
         raise _unreadable(
             file, "the job file is larger than 1 MiB", "long lists go into a CSV: team: file:inboxes.csv#id,name"
@@ -163,8 +164,8 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def _unreadable(file: Path, message: str, hint: str | None) -> JobError:
-    return JobError(Problem(message, code="job.unreadable", file=str(file), hint=hint))
+def _unreadable(file: Path, message: str, hint: str, cause: str | None = None) -> JobError:
+    return JobError(Problem(message, code="job.unreadable", file=str(file), hint=hint, cause=cause))
 
 
 def _decode(data: bytes, file: str) -> str:

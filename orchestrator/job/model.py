@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.job import axes, matrix, paths, scalars
+from orchestrator.job import axes, commands, matrix, paths, scalars
 from orchestrator.job.misfit import Misfit, nearest
 from orchestrator.job.periods import KINDS, MAX_DAYS, Every
 from orchestrator.job.references import SecretRef
@@ -121,6 +121,11 @@ Rate: TypeAlias = Annotated[
 Ids: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(axes.ids), WithJsonSchema(_TEXTS)]
 Values: TypeAlias = Annotated[
     tuple[axes.Value, ...], BeforeValidator(_axis), WithJsonSchema({"anyOf": [*_AXIS["anyOf"], _AXIS_FILE]})
+]
+Command: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(commands.words),
+    WithJsonSchema({"anyOf": [_TEXT, {**_TEXTS, "minItems": 1}]}),
 ]
 Users: TypeAlias = Annotated[tuple[axes.Value, ...], BeforeValidator(axes.single), WithJsonSchema(_AXIS)]
 Formats: TypeAlias = Annotated[
@@ -371,6 +376,24 @@ class Output(Section):
     )
 
 
+class Hooks(Section):
+    on_success: Command | None = Field(
+        default=None, description="Command after a run that ended well; it gets the run's report as JSON on stdin."
+    )
+    on_failure: Command | None = Field(
+        default=None, description="Command after a run in which an export failed, or that was stopped."
+    )
+    on_parked: Command | None = Field(default=None, description="Command after a run that was parked before its end.")
+    timeout: Duration = Field(default=60.0, description="How long a command may take before it is ended.")
+
+
+class Metrics(Section):
+    file: Text | None = Field(
+        default=None,
+        description="Where each run writes its figures for Prometheus' textfile collector, relative to the job file; ends with .prom.",
+    )
+
+
 def _limits(value: object) -> object:
     return dict.fromkeys(("unfinished", "requests_per_second", "downloads"), "auto") if value == "auto" else value
 
@@ -398,3 +421,5 @@ class JobFile(Section):
     retry: Retry = Field(default_factory=Retry, description="When to try again, and when to give up.")
     network: Network = Field(default_factory=Network, description="Proxy, timeout and certificates.")
     output: Output = Field(description="Where the files go.")
+    hooks: Hooks = Field(default_factory=Hooks, description="Commands to start when a run has ended.")
+    metrics: Metrics = Field(default_factory=Metrics, description="Figures of each run for Prometheus.")

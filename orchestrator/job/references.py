@@ -20,23 +20,36 @@ def interpolate(text: str, environ: Mapping[str, str], folder: Path) -> str:
     """`text` with its references replaced and `$$` made `$`. Raises `Misfit`, which names no content."""
 
     def replaced(found: re.Match[str]) -> str:
-        if found["dollar"]:
-            return "$"
-        if not found["close"]:
-            raise Misfit("a `${` is not closed", hint="write ${NAME} or ${file:PATH}; for a plain dollar write $$")
-        return _look_up(found["inner"], environ, folder)
+        return "$" if found["dollar"] else _look_up(_inner(found), environ, folder)
 
     return _REFERENCE.sub(replaced, text) if "$" in text else text
 
 
-def _look_up(inner: str, environ: Mapping[str, str], folder: Path) -> str:
-    if inner.startswith("file:"):
-        return _read(inner.removeprefix("file:"), folder)
-    if _NAME.fullmatch(inner) is None:
+def check(text: str) -> None:
+    """Raises `Misfit` for a reference that can't be one, without looking anything up."""
+    for found in _REFERENCE.finditer(text):
+        if not found["dollar"]:
+            _check_name(_inner(found))
+
+
+def _inner(found: re.Match[str]) -> str:
+    if not found["close"]:
+        raise Misfit("a `${` is not closed", hint="write ${NAME} or ${file:PATH}; for a plain dollar write $$")
+    return found["inner"]
+
+
+def _check_name(inner: str) -> None:
+    if not inner.startswith("file:") and _NAME.fullmatch(inner) is None:
         raise Misfit(
             "a reference names a variable, ${NAME}, or a file, ${file:PATH}",
             hint="names are letters, digits and _; for a plain dollar write $$",
         )
+
+
+def _look_up(inner: str, environ: Mapping[str, str], folder: Path) -> str:
+    _check_name(inner)
+    if inner.startswith("file:"):
+        return _read(inner.removeprefix("file:"), folder)
     value = environ.get(inner)
     if value is None:
         raise Misfit(f"the environment variable {inner} is not set", hint=f"export {inner}=…", show=False)
@@ -111,6 +124,12 @@ class SecretRef:
                 "was it copied whole, and nothing else with it?",
             )
         return value
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable that it names; None if it names a file."""
+        inner = self.reference[2:-1]
+        return None if inner.startswith("file:") else inner
 
     def _unusable(self, message: str, hint: str | None) -> JobError:
         return JobError(Problem(message, code="token.unresolved", key="api.token", hint=hint))
