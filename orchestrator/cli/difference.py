@@ -85,10 +85,10 @@ def _keys(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
 def _exports(before: Mapping[Coordinates, Export], after: Mapping[Coordinates, Export]) -> Iterator[str]:
     both = [(old, after[cell]) for cell, old in before.items() if cell in after]
     kinds = (
-        ("new", [new for cell, new in after.items() if cell not in before]),
-        ("no longer in the job", [old for cell, old in before.items() if cell not in after]),
-        ("asked for in another way", [new for old, new in both if old.key != new.key]),
-        ("stored under another name", [new for old, new in both if old.key == new.key and old.path != new.path]),
+        ("came", [new for cell, new in after.items() if cell not in before]),
+        ("went", [old for cell, old in before.items() if cell not in after]),
+        ("asked for otherwise", [new for old, new in both if old.key != new.key]),
+        ("stored elsewhere", [new for old, new in both if old.key == new.key and old.path != new.path]),
     )
     for kind, found in kinds:
         if found:
