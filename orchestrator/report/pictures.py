@@ -205,9 +205,9 @@ class StagesPicture:
 
 def spans(export: Export, seconds: float) -> Iterator[tuple[str, float, float]]:
     """The stages of an export in a run of so many `seconds`: name, begin and end in seconds since the run began."""
-    for (name, begin), (_, end) in pairwise([*export.get("stages", ()), ("end", seconds)]):
-        if name in STAGES and end > begin:
-            yield name, begin, end
+    for (name, begin), (_, end) in pairwise([*(export.get("stages") or ()), ("end", seconds)]):
+        if name in STAGES and min(end, seconds) > begin:
+            yield name, begin, min(end, seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from orchestrator.progress.words import label, printable
 
 FORMAT = "orchestrator.run/"
 VERSION = 1
+LONGEST = 1e9
+"""No amount of a record is more, but for bytes and rows."""
 WINDOW = "window"
 """The axis that every job has, and that time runs along."""
 
@@ -136,7 +138,7 @@ def story(record: Mapping[str, Any]) -> Story:
 def seconds_taken(record: Mapping[str, Any]) -> float:
     """How long the run was."""
     began, ended = (datetime.fromisoformat(record[name]) for name in ("started_at", "finished_at"))
-    return (ended - began).total_seconds()
+    return max(0.0, (ended - began).total_seconds())
 
 
 def parse(data: bytes | str, name: str) -> dict[str, Any]:
@@ -175,27 +177,51 @@ def parse(data: bytes | str, name: str) -> dict[str, Any]:
 
 def _check(record: Mapping[str, Any]) -> None:
     """What every rendering relies on. The rest may be missing: earlier versions did not know it."""
-    for name, kind in _HEAD.items():
-        if not isinstance(record[name], kind):
-            raise TypeError(f"`{name}` is not what it should be")
-    for name in ("started_at", "finished_at"):
-        datetime.fromisoformat(record[name])
+    _are(record, _HEAD, "")
+    _are(record["api"], dict.fromkeys(("posts", "polls", "throttled", "errors", "possible_duplicates"), int), "api.")
+    _are(record["counts"], {"stored": int}, "counts.")
+    seconds_taken(record)
+    _check_error(record.get("error"))
+    _may_be_text(record, "reason")
+    for bucket in record.get("history") or ():
+        _amounts(bucket[name] for name in ("at", "posts", "polls", "throttled", "paused"))
+        if not 0 < bucket["seconds"] < LONGEST:
+            raise ValueError("`history` has a stretch without a length")
     for n, export in enumerate(record["exports"]):
-        for name, kind in _EXPORT.items():
-            if not isinstance(export[name], kind):
-                raise TypeError(f"`exports[{n}].{name}` is not what it should be")
+        _are(export, _EXPORT, f"exports[{n}].")
         standing(export)
-        if not all(isinstance(label, str) for label in export["coordinates"].values()):
-            raise TypeError(f"`exports[{n}].coordinates` are not all texts")
-    for error in (record.get("error"), *(export["error"] for export in record["exports"])):
-        if error is not None:
-            _check_error(error)
+        if not all(isinstance(text, str) for text in (*export["coordinates"].values(), *export["report_ids"])):
+            raise TypeError(f"`exports[{n}]` has a label or an id that is no text")
+        _check_error(export["error"])
+        _may_be_text(export, "reason", "action")
+        stages = export.get("stages") or ()
+        _amounts(at for _, at in stages)
+        if not all(isinstance(name, str) for name, _ in stages):
+            raise TypeError(f"`exports[{n}].stages` are not what they should be")
 
 
-def _check_error(error: Mapping[str, Any]) -> None:
-    texts = error["code"], error["message"], error["hint"] or "", error.get("cause") or ""
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("an `error` is not what it should be")
+def _are(value: Mapping[str, Any], kinds: Mapping[str, Any], place: str) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(value[name], kind) or isinstance(value[name], bool):
+            raise TypeError(f"`{place}{name}` is not what it should be")
+
+
+def _may_be_text(value: Mapping[str, Any], *names: str) -> None:
+    if not all(isinstance(value.get(name), (str, _NOTHING)) for name in names):
+        raise TypeError(f"one of {', '.join(names)} is no text")
+
+
+def _amounts(values: Iterable[Any]) -> None:
+    if not all(
+        0 <= value < LONGEST for value in values
+    ):  # also what JSON does not know, and Python reads: NaN, Infinity
+        raise ValueError("an amount is out of all bounds")
+
+
+def _check_error(error: Mapping[str, Any] | None) -> None:
+    if error is not None:
+        _are(error, {"code": str, "message": str, "hint": (str, _NOTHING)}, "error.")
+        _may_be_text(error, "cause")
 
 
 _NOTHING = type(None)

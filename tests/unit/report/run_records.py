@@ -3,7 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 BEGAN = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
-TEAMS = ("support", "sales", "billing", "partners", "feedback")
+STAGES = {
+    "stored": [["queued", 0.0], ["service", 1.0], ["notice", 20.0], ["ready", 31.0], ["transfer", 32.0], ["end", 35.0]],
+    "failed": [["queued", 0.0], ["service", 1.0], ["queued", 20.0], ["service", 25.0], ["end", 50.0]],
+    "pending": [["queued", 0.0]],
+    "skipped": [],
+}
 
 
 def at(seconds):
@@ -11,6 +16,7 @@ def at(seconds):
 
 
 def export(window, state="stored", *, error=None, action="run", **changes):
+    """One export; `team` or all `coordinates` may be given, and anything else of it."""
     coordinates = changes.pop("coordinates", {"window": window, "team": changes.pop("team", "support")})
     name = "/".join(coordinates.values())
     stored = state == "stored"
@@ -34,6 +40,7 @@ def export(window, state="stored", *, error=None, action="run", **changes):
             "ready_at": at(31) if stored else None,
             "stored_at": at(35) if stored else None,
         },
+        "stages": STAGES[state],
         "error": error,
         **changes,
     }
@@ -63,6 +70,28 @@ def run_record(*exports, outcome="succeeded", **changes):
         "api": {"posts": len(exports), "polls": 61, "throttled": 2, "errors": 0, "possible_duplicates": 0},
         "bytes": sum(each["bytes"] or 0 for each in exports),
         "rows": sum(each["rows"] or 0 for each in exports),
+        "history": [
+            {
+                "at": 0.0,
+                "seconds": 60.0,
+                "posts": 3,
+                "polls": 9,
+                "downloads": 2,
+                "throttled": 2,
+                "bytes": 9,
+                "paused": 4.0,
+            },
+            {
+                "at": 60.0,
+                "seconds": 60.0,
+                "posts": 0,
+                "polls": 2,
+                "downloads": 0,
+                "throttled": 0,
+                "bytes": 0,
+                "paused": 0.0,
+            },
+        ],
         "exports": list(exports),
         **changes,
     }
