@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
@@ -82,6 +84,11 @@ def conduct(
         return status
     if as_json:
         _print(report)
+    elif (
+        log_format == "text" and not quiet and any(report["counts"][state] for state in ("stored", "failed", "pending"))
+    ):
+        whole = replace(ask, selects=(), first=None, last=None, only=None)
+        say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
     return exits.of_report(report, interrupted=SIGNALS.interrupted)
 
 
