@@ -4,8 +4,8 @@
     ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━────────────────────────────────────────────
     · 386 waiting   ~ 16 at Loop   ▾ 2 ready, 2 downloading   ✗ 2 failed
     18 exports/min   3.2 MB/s, 1.2 GB received   4.8 requests/s (about 5 allowed)
-    14:01:12 FAILED support 2024-07: the service failed to make this export
     longest at Loop: sales 2024-05 3:12, support 2024-01 2:40
+    14:01:12 FAILED support 2024-07: the service failed to make this export
                  2023         2024
                  JFMAMJJASOND JFMAMJJASOND
     support      ■■■■■■■■■■■■ ■■■■■■✗■~~··
@@ -36,7 +36,6 @@ WIDEST = 120
 """Wider lines are no easier to read."""
 SLOWEST = 3
 """Exports at Loop that are named."""
-PROBLEM_LINES = 2
 LEAST_GRID = 4
 """Lines below which a grid shows nothing."""
 
@@ -61,8 +60,8 @@ def picture(
         lines += _flow((Text(piece, "bold") for piece in pieces), width, joint=", ")
     lines += _flow(_facts(tally, now), width)
     lines = lines[:rows]
-    lines += _problems(tally, now, width, rows - len(lines))
-    lines += _slowest(tally, now, width)[: rows - len(lines)]
+    problems = _problems(tally, now, width, rows - len(lines))
+    lines += _slowest(tally, now, width)[: rows - len(lines) - len(problems)] + problems
     lines += _grid(cells, width, rows - len(lines), ascii_only=ascii_only)
     for line in lines:
         line.no_wrap = True
@@ -134,9 +133,19 @@ def _problems(tally: Tally, now: float, width: int, room: int) -> list[Text]:
     """The latest ones, each in at most two lines."""
     lines: list[Text] = []
     for seen in reversed(tally.problems):
-        told = _problem(seen, now).wrap(_MEASURE, width)[:PROBLEM_LINES]
+        told = _problem(seen, now, width)
         if len(lines) + len(told) <= room:
             lines = [*told, *lines]
+    return lines
+
+
+def _problem(seen: ProblemSeen, now: float, width: int) -> list[Text]:
+    at = Text(f"{clock(seen.at)} ", "dim")
+    told = Text(alerts.problem(seen, now), "red" if seen.again_at is None else "")
+    first, *rest = told.wrap(_MEASURE, max(1, width - at.cell_len))
+    lines = [Text.assemble(at, first)]
+    if rest:
+        lines.append(Text(" " * at.cell_len).append_text(Text(" ").join(rest)))
     return lines
 
 
@@ -176,8 +185,3 @@ def _flow(pieces: Iterable[Text], width: int, joint: str = "   ") -> list[Text]:
         else:
             lines.append(Text().append_text(piece))  # a line of its own: its pieces must not share a style
     return lines
-
-
-def _problem(seen: ProblemSeen, now: float) -> Text:
-    style = "red" if seen.again_at is None else ""
-    return Text.assemble((f"{clock(seen.at)} ", "dim"), (alerts.problem(seen, now), style))

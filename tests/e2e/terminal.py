@@ -18,7 +18,7 @@ class Terminal:
 
     def __init__(self, columns):
         self.ours, self.theirs = pty.openpty()
-        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.resize(columns, 24)
         self.seen = bytearray()
         self.over = asyncio.Event()
         asyncio.get_running_loop().add_reader(self.ours, self._read)
@@ -33,6 +33,9 @@ class Terminal:
             asyncio.get_running_loop().remove_reader(self.ours)
             os.close(self.ours)
             self.over.set()
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def started(self):
         os.close(self.theirs)

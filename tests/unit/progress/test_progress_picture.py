@@ -94,9 +94,12 @@ def test_a_run_in_every_trouble(record):
         "the API host has not answered for 0:10, giving up at 12:28:50",
         "paused by the service until 12:18:50, 4:50 to go",
         "10 exports/min   3.0 MB received",
-        "12:13:51 FAILED support 2000-08: Loop says no",
+        "longest at Loop: support 2000-11 0:50, support 2000-10 0:49",
     ]
-    assert text(it, T + 40)[8] == "12:13:52 support 2000-09: reset, again in 0:20"
+    assert text(it, T + 40)[8:] == [
+        "12:13:51 FAILED support 2000-08: Loop says no",
+        "12:13:52 support 2000-09: reset, again in 0:20",
+    ]
     assert not any("paused" in line for line in text(it, T + 400))
 
 
@@ -113,6 +116,9 @@ def test_a_long_message_takes_two_lines_and_no_more(record):
     it.tell(ExportChanged(T, record(7, State.FAILED, "no room " * 40), "failed"))
     told = [line for line in text(it, T + 20) if "no room" in line]
     assert len(told) == 2
+    assert told[1].startswith("         no room")
+    assert told[1].endswith("…")
+    assert all(line.count("no room") > 4 for line in told)
     assert told[0].startswith("12:13:20 FAILED support 2000-08: no room")
 
 
