@@ -93,7 +93,7 @@ def read_journal(task: Task, tell: Tell = say.people) -> Snapshot:
     except JournalError as error:
         if error.code != "journal.damaged":
             raise
-        tell(f"warning: {error.message}\n  hint: {error.hint}")
+        tell(f"warning: {error.message} [{error.code}]\n  cause: {error.cause}\n  hint: {error.hint}")
         return Snapshot()
 
 
@@ -120,8 +120,9 @@ async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) ->
     if not any(item.export for item in items):
         raise JobError(
             Problem(
-                f"nothing is selected: --only {task.options.only} leaves none of {len(task.exports)} exports",
+                f"nothing is selected: none of the {len(task.exports):,} exports has failed",
                 code="select.empty",
+                file=f"--only {task.options.only}",
                 hint="`orchestrator status JOB` shows where each of them stands",
             )
         )

@@ -233,16 +233,30 @@ def _exports(
     if found or options:
         raise JobError(*sorted(found, key=job.order), *options)
     if selection is not None and not yielded:
-        raise JobError(Problem("nothing is selected", code="select.empty", hint=_why_none(selection, by_key.values())))
+        raise JobError(_nothing_selected(selection, by_key.values()))
 
 
-def _why_none(selection: Selection, all_cells: Collection[Coordinates]) -> str:
-    """Which axis has nothing of what the options want; if none is so, that they agree on no cell."""
+def _nothing_selected(selection: Selection, all_cells: Collection[Coordinates]) -> Problem:
+    """Which option has emptied the selection; if none alone has, which of them leave nothing together."""
+    labels: dict[str, dict[str, None]] = {}
+    for cell in all_cells:
+        for axis, label in cell:
+            labels.setdefault(axis, {})[label] = None
     for axis, patterns in selection.wanted:
-        labels = dict.fromkeys(dict(each)[axis] for each in all_cells)
-        if not any(matcher(axis, pattern)(label) for pattern in patterns for label in labels):
-            return f"no {axis} matches {','.join(patterns)}: {cells.nearest_label(axis, patterns[0], labels)}"
-    return f"{', '.join(selection.options)} leaves none of {len(all_cells):,}; `plan` without --select shows all"
+        if not any(matcher(axis, pattern)(label) for pattern in patterns for label in labels[axis]):
+            message = f"no {axis} of the job matches {','.join(patterns)}"
+            hint = cells.nearest_label(axis, patterns[0], labels[axis])
+            return _empty(selection.said(axis), message, hint)
+    for axis, known in labels.items():
+        if not any(selection.matches([(axis, label)]) for label in known):
+            message = f"no {axis} of the job is left"
+            return _empty(selection.said(axis), message, cells.nearest_label(axis, "", known))
+    message = f"none of the job's {len(all_cells):,} exports has all that is asked for"
+    return _empty(selection.said(), message, "leave one of the options out; `plan` without them shows what there is")
+
+
+def _empty(options: str, message: str, hint: str) -> Problem:
+    return Problem(f"nothing is selected: {message}", code="select.empty", file=options, hint=hint)
 
 
 def _body(asked: Mapping[str, Any]) -> dict[str, Any]:

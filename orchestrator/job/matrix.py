@@ -207,10 +207,13 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.terms) or self.bounds is not None
 
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What was asked for, as the command line said it."""
-        return (*(term.option for term in self.terms), *([f"window={self.bounds}"] if self.bounds else []))
+    def said(self, axis: str | None = None) -> str:
+        """What was asked for, of one axis or of all, as the command line said it."""
+        words = [f"--select {term.option}" for term in self.terms if axis in (None, term.axis)]
+        if self.bounds is not None and axis in (None, "window"):
+            first, _, last = self.bounds.partition("..")
+            words += [f"{name} {end}" for name, end in (("--from", first), ("--to", last)) if end]
+        return " ".join(words)
 
     @property
     def wanted(self) -> list[tuple[str, tuple[str, ...]]]:

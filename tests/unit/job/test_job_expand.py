@@ -252,14 +252,21 @@ def test_selections(job):
     assert cells(one, Selection.parse(["team=sup*"])) == ["2024-01 support", "2024-02 support"]
     assert cells(one, Selection.parse(["team!=support"], "2024-02")) == ["2024-02 sales"]
     (problem,) = failing(one, Selection.parse(["team=nobody"]))
-    assert (problem.code, problem.place) == ("select.empty", None)
-    assert problem.hint == "no team matches nobody: allowed: support, sales"
+    assert (problem.code, problem.place) == ("select.empty", "--select team=nobody")
+    assert problem.message == "nothing is selected: no team of the job matches nobody"
+    assert problem.hint == "allowed: support, sales"
     (problem,) = failing(one, Selection.parse(["team=sales,nobody", "window=2024-3"]))
-    assert problem.hint == "no window matches 2024-3: write 2024-03"
+    assert (problem.place, problem.hint) == ("--select window=2024-3", "write 2024-03")
     (problem,) = failing(one, Selection.parse(["team=sales", "team!=s*"]))
-    assert "team=sales, team!=s* leaves none of 4" in problem.hint
+    assert problem.place == "--select team=sales --select team!=s*"
+    assert problem.message == "nothing is selected: no team of the job is left"
     (problem,) = failing(one, Selection.parse([], "2024-01-15", "2024-02-15"))
+    assert problem.place == "--from 2024-01-15 --to 2024-02-15"
     assert "from 2024-01 to 2024-02, and a range covers" in problem.hint
+    excluded = job(MATRIX + "  exclude: [{team: sales, window: 2024-01}]\n")
+    (problem,) = failing(excluded, Selection.parse(["team=sales"], None, "2024-01"))
+    assert problem.place == "--select team=sales --to 2024-01"
+    assert problem.message == "nothing is selected: none of the job's 3 exports has all that is asked for"
     with pytest.raises(JobError, match="no axis 'tag'"):
         expand(one, NOW, Selection.parse(["tag=a"]))
 
