@@ -18,6 +18,7 @@ SHOWN = 10
 """Annotations of one level that GitHub shows of a step."""
 NAMED = 5
 """Exports that are named of those that failed for one reason."""
+_NO_REASON: Mapping[str, Any] = {"code": "failed", "message": "no reason was kept", "cause": None, "hint": None}
 _CALM = ("succeeded", "failed", "parked")
 """Outcomes that the exports explain; any other is told by the run's own error."""
 
@@ -49,7 +50,7 @@ def of_problems(problems: Sequence[Problem], where: Callable[[str], str | None])
         file = where(problem.file) if problem.file is not None else None
         place = f"{problem.place}: " if file is None and problem.place is not None else ""
         key = f"{problem.key}: " if problem.key else ""
-        message = _with_hint(f"{place}{key}{problem.message}", problem.hint)
+        message = _with_more(f"{place}{key}{problem.message}", problem.cause, problem.hint)
         line, column = (problem.line, problem.column) if file is not None else (None, None)
         found.append(Annotation("error", problem.code, message, file, line, column))
     return _at_most(found, "problems")
@@ -60,8 +61,9 @@ def of_record(record: Mapping[str, Any], file: str | None) -> list[Annotation]:
     outcome, error = record["outcome"], record["error"]
     found = [Annotation("error", code, message, file) for code, message in _failures(record["exports"])]
     if outcome not in _CALM:
-        code, message = (error["code"], _with_hint(error["message"], error["hint"])) if error else (outcome, outcome)
-        found.insert(0, Annotation("error", code, message, file))
+        title = error["code"] if error else outcome
+        message = _with_more(error["message"], error["cause"], error["hint"]) if error else "a bug of ours: see the log"
+        found.insert(0, Annotation("error", title, message, file))
     found = _at_most(found, "reasons")
     duplicates = record["api"]["possible_duplicates"]
     if duplicates:
@@ -115,7 +117,8 @@ def summary_of_problems(problems: Iterable[Problem]) -> str:
     lines: list[str] = []
     for problem in problems:
         head = ": ".join(text for text in (problem.place, problem.key, problem.message) if text)
-        lines += [f"{head} [{problem.code}]", *([f"  hint: {problem.hint}"] if problem.hint else [])]
+        more = (("cause", problem.cause), ("hint", problem.hint))
+        lines += [f"{head} [{problem.code}]", *(f"  {name}: {told}" for name, told in more if told)]
     text = "\n".join(" ".join(line.splitlines()) for line in lines)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"### ❌ orchestrator: nothing was begun\n\n{fence}text\n{text}\n{fence}\n"
@@ -123,15 +126,15 @@ def summary_of_problems(problems: Iterable[Problem]) -> str:
 
 def _failures(exports: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Code and message of each reason for which exports failed: five hundred may have failed for one and the same."""
-    groups: dict[tuple[str, str, str | None], list[str]] = {}
+    groups: dict[tuple[str, str, str | None, str | None], list[str]] = {}
     for export in exports:
         if export["state"] == "failed":
-            error = export["error"] or {"code": "export.failed", "message": "no reason was kept", "hint": None}
+            error = export["error"] or _NO_REASON
             name = " ".join(export["coordinates"].values()) or "the only export"
-            groups.setdefault((error["code"], error["message"], error["hint"]), []).append(name)
-    for (code, message, hint), names in groups.items():
+            groups.setdefault((error["code"], error["message"], error["cause"], error["hint"]), []).append(name)
+    for (code, message, cause, hint), names in groups.items():
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-        yield code, _with_hint(f"{', '.join(names[:NAMED])}{more}: {message}", hint)
+        yield code, _with_more(f"{', '.join(names[:NAMED])}{more}: {message}", cause, hint)
 
 
 def _at_most(found: list[Annotation], what: str) -> list[Annotation]:
@@ -142,8 +145,8 @@ def _at_most(found: list[Annotation], what: str) -> list[Annotation]:
     return [*found[: SHOWN - 1], Annotation("error", "more", f"and {left:,} more {what}: see the log of this step")]
 
 
-def _with_hint(message: str, hint: str | None) -> str:
-    return f"{message}\nhint: {hint}" if hint else message
+def _with_more(message: str, cause: str | None, hint: str | None) -> str:
+    return "\n".join([message, *(f"{name}: {told}" for name, told in (("cause", cause), ("hint", hint)) if told)])
 
 
 def _data(text: str) -> str:

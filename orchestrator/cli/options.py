@@ -46,6 +46,13 @@ def json_by_environment(command: Sequence[str]) -> bool:
 
 JOB = click.argument("job", metavar="JOB", type=click.Path())
 AS_JSON = option("--json", "as_json", is_flag=True, help="Print one JSON document to stdout.")
+CI = option(
+    "--ci",
+    type=click.Choice(["auto", "github", "none"]),
+    default="auto",
+    show_default=True,
+    help="Whose pipeline is told more than text: GitHub's annotations, step summary and outputs. auto: if it is there.",
+)
 Only = Literal["missing", "failed", "all"]
 
 

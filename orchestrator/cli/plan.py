@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from orchestrator.cli import exits, options, say
-from orchestrator.errors import JobError, Problem
+from orchestrator.cli import exits, options, pipeline, say
+from orchestrator.errors import JobError, Problem, said_by_system
 
 if TYPE_CHECKING:
     from orchestrator.cli.survey import Survey
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if there is something to do.")
 @options.option("--verbose", is_flag=True, help="List every export with its reason, however many.")
 @options.AS_JSON
+@pipeline.annotated
 def plan(
     *,
     job: str,
@@ -87,7 +88,10 @@ def _freeze(task: Task, found: Survey, out: str) -> None:
         Path(out).write_text(json.dumps(frozen, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         problem = Problem(
-            f"the plan can't be written to {out}: {error.strerror}", code="plan.unwritable", hint="name another file"
+            f"the plan can't be written to {out}",
+            code="plan.unwritable",
+            hint="name another file with --out",
+            cause=said_by_system(error),
         )
         raise JobError(problem) from None
 

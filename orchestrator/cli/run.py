@@ -6,17 +6,19 @@ import functools
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
-from orchestrator.cli import exits, options, say
+from orchestrator.cli import exits, options, pipeline, say
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.errors import JournalError, OrchestratorError, RefusedError, StorageError, UnreachableError
 
 if TYPE_CHECKING:
+    from orchestrator.cli.task import Task
+    from orchestrator.engine.ports import Clock
     from orchestrator.engine.runner import Command
 
 STARTED = time.monotonic()
@@ -41,6 +43,12 @@ _OPTIONS = (
     options.option("--no-progress", is_flag=True, help="No live display and no heartbeat."),
     options.option("--quiet", is_flag=True, help="Errors and the summary's essence only."),
     options.option("--verbose", is_flag=True, help="Log every request and every change."),
+    options.option(
+        "--metrics",
+        metavar="FILE",
+        help="Write the run's figures to FILE for Prometheus' textfile collector; goes before metrics.file of the job.",
+    ),
+    options.CI,
     options.AS_JSON,
 )
 
@@ -69,42 +77,51 @@ def conduct(
     no_progress: bool,
     quiet: bool,
     verbose: bool,
+    metrics: str | None,
+    ci: pipeline.Ci,
     as_json: bool,
 ) -> int:
     """Carries out a run or one of its halves, prints what came of it, and gives the exit status."""
     talk = options.Talk(log_format=log_format, no_progress=no_progress, quiet=quiet, verbose=verbose)
-    try:
-        report = execute(job, ask, talk, command=command, deadline=deadline, fail_fast=fail_fast, adopt=adopt)
-    except (StorageError, JournalError, RefusedError, UnreachableError) as error:
-        status = exits.of_error(error)
-        if not as_json or status == exits.WRONG:
-            raise
-        say.errors(error)
-        _print(_report_of(error, status, command))
-        return status
+    runner = pipeline.of(ci, os.environ, annotate=log_format != "json")
+    with pipeline.hears_errors(runner):
+        from orchestrator.cli.ending import Ending
+        from orchestrator.engine.clock import SystemClock
+
+        clock = SystemClock()
+        task, token = _prepared(job, ask, clock)
+        until = None if deadline is None else STARTED + deadline
+        ending = Ending(task, os.environ, runner=runner, metrics_file=metrics, until=until)
+        ends = Ends(None if deadline is None else deadline - ending.reserved(deadline), fail_fast)
+        try:
+            report = _carry_out(task, token, talk, clock, command, ends, adopt=adopt)
+            status = exits.of_report(report, interrupted=SIGNALS.interrupted)
+        except (StorageError, JournalError, RefusedError, UnreachableError) as error:
+            status = exits.of_error(error)
+            if status == exits.WRONG:
+                raise
+            say.errors(error)
+            report = _report_of(task, error, status, command)
+    ending.keep(report, status)
     if as_json:
-        _print(report)
+        say.report(report)
     elif (
         log_format == "text" and not quiet and any(report["counts"][state] for state in ("stored", "failed", "pending"))
     ):
         whole = replace(ask, selects=(), first=None, last=None, only=None)
         say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
-    return exits.of_report(report, interrupted=SIGNALS.interrupted)
+    ending.call(report, status)
+    return status
 
 
-def _print(report: Mapping[str, Any]) -> None:
-    head = {name: value for name, value in report.items() if name not in ("history", "exports")}
-    say.long_document(head, history=report["history"], exports=report["exports"])
-
-
-def _report_of(error: OrchestratorError, status: int, command: Command) -> dict[str, Any]:
+def _report_of(task: Task, error: OrchestratorError, status: int, command: Command) -> dict[str, Any]:
     """The report of a run that ended before it had begun anything."""
     from orchestrator.engine import result
     from orchestrator.engine.clock import SystemClock
 
     now = SystemClock().now()
     return result.build(
-        job=None,
+        job=task.name,
         run_id=None,
         outcome=lambda _counts: exits.outcome_of(status),
         reason=error.message,
@@ -118,26 +135,45 @@ def _report_of(error: OrchestratorError, status: int, command: Command) -> dict[
     )
 
 
-def execute(
-    target: str,
-    ask: options.Ask,
-    talk: options.Talk,
-    *,
-    command: Command = "run",
-    deadline: float | None = None,
-    fail_fast: bool = False,
-    adopt: bool = False,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What ends a run before its work is done."""
+
+    deadline: float | None = None
+    """Seconds from the start of the process to the end of the run."""
+    fail_fast: bool = False
+
+
+def execute(target: str, ask: options.Ask, talk: options.Talk) -> dict[str, Any]:
     """Runs `target` and gives the run's report. Raises OrchestratorError for what went wrong before there was a run."""
+    from orchestrator.engine.clock import SystemClock
+
+    clock = SystemClock()
+    task, token = _prepared(target, ask, clock)
+    return _carry_out(task, token, talk, clock, "run", Ends(), adopt=False)
+
+
+def _prepared(target: str, ask: options.Ask, clock: Clock) -> tuple[Task, str]:
+    from orchestrator.cli.task import load
+
+    task = load(target, ask, os.environ, clock.now())
+    return task, task.api.token.resolve(os.environ, task.folder)
+
+
+def _carry_out(  # noqa: PLR0917  all of it is what a session is made of
+    task: Task, token: str, talk: options.Talk, clock: Clock, command: Command, ends: Ends, *, adopt: bool
+) -> dict[str, Any]:
     import anyio
 
     from orchestrator.cli.session import Session
     from orchestrator.cli.speech import Terminal
-    from orchestrator.cli.task import load
-    from orchestrator.engine.clock import SystemClock
 
-    clock = SystemClock()
-    task = load(target, ask, os.environ, clock.now())
-    token = task.api.token.resolve(os.environ, task.folder)
     session = Session(task, token, Terminal(talk, clock, task.root), clock, command)
-    return anyio.run(lambda: session.run(deadline=deadline, started=STARTED, fail_fast=fail_fast, adopt=adopt))
+    return anyio.run(
+        lambda: session.run(
+            deadline=ends.deadline,
+            started=STARTED,
+            fail_fast=ends.fail_fast,
+            adopt=adopt,
+        )
+    )

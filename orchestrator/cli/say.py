@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
-from orchestrator.errors import JobError, OrchestratorError, Problem, StorageError
+from orchestrator.errors import JobError, OrchestratorError, Problem, StorageError, said_by_system
 from orchestrator.version import __version__
 
 WIDTH = 80
@@ -36,6 +36,22 @@ def people(text: str) -> None:
         print(Redactor(_secrets).text(text, lines=True), file=sys.stderr, flush=True)  # noqa: T201  this is the printer
 
 
+def clean(text: str) -> str:
+    """`text` as `people` would show it, on one line."""
+    return Redactor(_secrets).text(text)
+
+
+def clean_lines(text: str) -> str:
+    """`text` as `people` would show it."""
+    return Redactor(_secrets).text(text, lines=True)
+
+
+def to_runner(command: str) -> None:
+    """A line that the runner of a pipeline obeys, on the stream that is not for results. Its foreign parts have been cleaned."""
+    with contextlib.suppress(OSError):
+        print(command, file=sys.stderr, flush=True)  # noqa: T201  this is the printer
+
+
 def result(text: str) -> None:
     """A line of results. A reader that has gone is no reason to end in another way than without it."""
     with writing_to(sys.stdout):
@@ -52,7 +68,12 @@ def writing_to(stream: TextIO) -> Iterator[None]:
         _send_nowhere(stream)
     except OSError as error:
         _send_nowhere(stream)
-        raise StorageError(f"{stream.name} can't be written: {error.strerror}", code="storage.output") from None
+        raise StorageError(
+            f"{stream.name} can't be written",
+            code="storage.output",
+            hint="Make room where the output is sent to, and ask again: to look changes nothing.",
+            cause=said_by_system(error),
+        ) from None
 
 
 def _send_nowhere(stream: TextIO) -> None:
@@ -66,15 +87,33 @@ def document(value: Mapping[str, Any]) -> None:
 
 def long_document(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> None:
     """One JSON document whose last members are long lists, an entry a line, without holding all of it at once."""
-    opening = json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
     with writing_to(sys.stdout):
-        sys.stdout.write(opening)
-        for name, entries in lists.items():
-            sys.stdout.write(f',\n  "{name}": [')
-            for n, entry in enumerate(entries):
-                sys.stdout.write(f"{',' if n else ''}\n    {_as_json(entry)}")
-            sys.stdout.write("\n  ]")
-    result("\n}")
+        sys.stdout.writelines(pieces(head, **lists))
+        sys.stdout.flush()
+
+
+def pieces(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The text of such a document, made as it is read."""
+    yield json.dumps(head, ensure_ascii=False, indent=2).removesuffix("\n}")
+    for name, entries in lists.items():
+        yield f',\n  "{name}": ['
+        for n, entry in enumerate(entries):
+            yield f"{',' if n else ''}\n    {_as_json(entry)}"
+        yield "\n  ]"
+    yield "\n}\n"
+
+
+def report(record: Mapping[str, Any]) -> None:
+    """A run's report, the whole of stdout."""
+    with writing_to(sys.stdout):
+        sys.stdout.writelines(report_pieces(record))
+        sys.stdout.flush()
+
+
+def report_pieces(report: Mapping[str, Any]) -> Iterator[str]:
+    """A run's report, whose entries are made as they are read."""
+    head = {name: value for name, value in report.items() if name not in ("history", "exports")}
+    return pieces(head, history=report["history"], exports=report["exports"])
 
 
 def errors(error: OrchestratorError) -> None:
@@ -84,9 +123,14 @@ def errors(error: OrchestratorError) -> None:
         people(_lines(problem))
     if len(problems) > 1:
         people(f"{len(problems)} problems; nothing was contacted.")
-    codes = dict.fromkeys(problem.code for problem in problems if problem.code not in _TELL_ALL)
-    if codes:
-        people(f"More: orchestrator explain {' '.join(codes)}")
+    more(problem.code for problem in problems)
+
+
+def more(codes: Iterable[str]) -> None:
+    """Which command says more about these codes."""
+    told = dict.fromkeys(code for code in codes if code not in _TELL_ALL)
+    if told:
+        people(f"More: orchestrator explain {' '.join(told)}")
 
 
 def errors_document(error: OrchestratorError) -> None:

@@ -38,6 +38,8 @@ class Signals:
 
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
+        self.before_the_end: Callable[[], None] | None = None
+        """What is done, in an instant, before a second signal ends the process."""
         self._listener: Callable[[str], None] | None = None
 
     def install(self) -> None:
@@ -73,6 +75,8 @@ class Signals:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.first is not None:
+            if self.before_the_end is not None:
+                self.before_the_end()
             with suppress(OSError):
                 if os.isatty(2):
                     os.write(2, SHOW_CURSOR)

@@ -6,13 +6,14 @@ import os
 
 import rich_click as click
 
-from orchestrator.cli import options, say
+from orchestrator.cli import options, pipeline, say
 
 
 @click.command()
 @options.JOB
 @options.selecting()
 @options.AS_JSON
+@pipeline.annotated
 def validate(
     *,
     job: str,

@@ -63,7 +63,9 @@ def render(record: Mapping[str, Any], status: int, version: str, before: str = "
         "Creations without a readable answer, in all runs of the job.",
         ({}, api["possible_duplicates"]),
     )
-    success = ended if record["outcome"] == "succeeded" else _last_success(before, job)
+    # A `submit` that went well has only begun: `collect` tells when all is there.
+    over = record["outcome"] == "succeeded" and record["command"] != "submit"
+    success = ended if over else _last_success(before, job)
     if success is not None:
         gauge(_LAST_SUCCESS, "When a run of the job last succeeded.", ({}, success))
     return "\n".join(lines) + "\n"
