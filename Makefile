@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench format clean
+.PHONY: help demo test test-long check docs bench format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -37,6 +37,10 @@ check: $(READY) ## Linters, formatting and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+docs: $(READY) ## Build the documentation site into site/
+	@$(BIN)/uv sync --quiet --locked --extra docs --inexact
+	@$(BIN)/zensical build --strict --clean
+
 bench: $(READY) ## Measure, and write benchmarks/RESULTS.md (15 minutes; two hours with ARGS="--full --rounds 3")
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
@@ -45,4 +49,4 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff format .
 
 clean: ## Remove everything that the targets above have made
-	rm -rf $(VENV) benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo dist
+	rm -rf $(VENV) benchmarks/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .cache demo dist site
