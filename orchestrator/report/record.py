@@ -90,7 +90,7 @@ def grid(exports: Iterable[Export]) -> Grid:
     windows: set[str] = set()
     for export in exports:
         coordinates = export["coordinates"]
-        window = coordinates.get(WINDOW, "")
+        window = printable(coordinates.get(WINDOW, ""))  # cut into pieces later, and no escape sequence survives that
         name = (
             label({axis: value for axis, value in coordinates.items() if axis != WINDOW})
             if len(coordinates) > 1
