@@ -38,7 +38,8 @@ _STEPS = 5
 PATIENCE = 8
 """Questions about one export after which what is believed is doubted, and they come more slowly."""
 _SLACK, _BRISK = 0.22, 5.0
-"""Each then waits for `_SLACK` of the age at the one before it, less by age / (age + `_BRISK` seconds) for short ones."""
+"""Each then waits for `_SLACK` of the age at the one before it, less by age / (age + `_BRISK` seconds) for short ones, and never
+longer than the service advises anyhow (`polling.every`)."""
 _LADDER_FROM, _LADDER_UP = 0.1, 1.25
 """The first age of the ladder, in seconds, and the ratio of its rungs, when several exports share it."""
 _SHARERS = 4
@@ -145,9 +146,12 @@ class _Class:
         return max(self.rung * (1 + (_LADDER_UP - 1) * few), _LADDER_FROM * few)
 
 
-def patience(age: float) -> float:
-    """Seconds that lie, after `PATIENCE` questions, between one at this age and the next one about the same export."""
-    return age * _SLACK * age / (age + _BRISK)
+def patience(age: float, every: float) -> float:
+    """Seconds that lie, after `PATIENCE` questions, between one at this age and the next one about the same export.
+
+    `every` is how often the service advises to ask, in seconds.
+    """
+    return min(age * _SLACK * age / (age + _BRISK), every)
 
 
 @functools.lru_cache(8)
@@ -254,7 +258,7 @@ class Asking:
         known = self._class(watched.size)
         age = known.schedule.after(watched.low)
         if watched.asked >= PATIENCE:
-            age = max(age, watched.low + min(patience(watched.low), self._polling.max))
+            age = max(age, watched.low + min(patience(watched.low, self._polling.every), self._polling.max))
         at = watched.created_at + age
         if known.climbs and watched is known.climber():
             at = min(at, watched.created_at + known.next_rung())

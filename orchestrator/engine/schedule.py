@@ -17,11 +17,11 @@ from math import inf
 
 from orchestrator.engine.durations import EDGES, MIDDLES
 
-_SHARE, _LONG, _LEAST = 0.055, 60.0, 0.002
+_SHARE, _LONG, _LEAST = 0.06, 60.0, 0.002
 """A question costs `_SHARE` of a duration, less by duration / (duration + `_LONG` seconds) for short ones, but `_LEAST` of it."""
 _NEGLIGIBLE = 2e-4
 """The share of exports beyond the ages that are planned for."""
-_WORTH, _APART = 0.006, 1.1
+_WORTH, _APART = 0.003, 1.05
 """Two ages at which a question may come have so great a share of all exports between them, or are so many times apart."""
 _TAIL = 1.15
 """Beyond them each question comes so many times later than the one before it."""
@@ -60,8 +60,8 @@ def courtesy(seconds: float) -> float:
 def solve(mass: Sequence[float], price: float, longest: float, shortest: float = 0.0) -> Schedule:
     """The best schedule for this distribution on the grid of `durations`.
 
-    `price` is what one question is worth, in seconds of delay, or more where an export has turned out to be a long one; `longest` and `shortest` the bounds of
-    the silence between two questions, in seconds.
+    `price` is what one question is worth, in seconds of delay; `longest` and `shortest` are the bounds of the silence between
+    two questions, in seconds.
     """
     whole = sum(mass)
     cut = _NEGLIGIBLE * whole
@@ -96,7 +96,7 @@ def solve(mass: Sequence[float], price: float, longest: float, shortest: float =
             value = age * (below[k] - here) - (moment[k] - done) + cost[k]
             if value < best:
                 best, at = value, k
-        cost[i] = best + max(price, courtesy(start)) * (above - here)
+        cost[i] = best + price * (above - here)
         chosen[i] = farthest = at
     polls = delay = 0.0
     i = 0

@@ -741,7 +741,7 @@ def nobody_is_pestered(e: Evidence) -> Iterator[str]:
     """A report that is being made is not asked about faster than the policy says: twice within `every` only for a cause.
 
     The adaptive policy has no such time, but its patience: after some questions each waits for a share of the age, which is
-    at least the time since this process asked first.
+    at least the time since this process asked first, or for `every`.
     """
     every = min(e.policy.polling.first, e.policy.polling.every)
     adaptive = e.policy.polling.policy == "adaptive"
@@ -756,7 +756,7 @@ def nobody_is_pestered(e: Evidence) -> Iterator[str]:
             before = calm.pop(call.report_id, None)
             times = asked.setdefault(call.report_id, [])
             if adaptive and before is not None and len(times) > PATIENCE:
-                apart = min(patience(times[-1] - times[0]), e.policy.polling.max)
+                apart = min(patience(times[-1] - times[0], e.policy.polling.every), e.policy.polling.max)
                 if call.at - times[-1] < apart - EPS:
                     yield f"{call.report_id} was asked about {len(times) + 1} times, at last {call.at - times[-1]:.2f} s apart"
             times.append(call.at)
