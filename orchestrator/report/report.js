@@ -1,31 +1,48 @@
 // Comfort only: filters, sorting, and what lies under the pointer. Without it the page shows everything.
 "use strict";
 (() => {
-  const rows = [...document.querySelectorAll("#exports tbody tr")];
+  const AT_ONCE = 200; // rows that a browser lays out without being noticed
   const filters = document.querySelector(".filters");
   if (!filters) return;
+  const body = document.querySelector("#exports tbody");
+  let rows = [...body.rows];
+  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const search = document.getElementById("search");
   const states = [...filters.querySelectorAll("input[name=state]")];
   const shown = document.getElementById("shown");
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const more = document.getElementById("more");
+  const figure = (n) => n.toLocaleString("en");
+  let most = AT_ONCE;
   filters.hidden = false;
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = new Set(states.filter((box) => box.checked).map((box) => box.value));
     let count = 0;
-    rows.forEach((row, n) => {
-      const fits = wanted.has(row.dataset.s) && words.every((word) => texts[n].includes(word));
-      if (row.hidden === fits) row.hidden = !fits;
+    for (const row of rows) {
+      const text = texts.get(row);
+      const fits = wanted.has(row.dataset.s) && words.every((word) => text.includes(word));
+      row.hidden = !fits;
       count += fits;
-    });
-    shown.textContent = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+      row.classList.toggle("later", fits && count > most);
+    }
+    const left = Math.max(0, count - most);
+    shown.textContent = `${figure(count)} of ${figure(rows.length)} found${left ? `, the first ${figure(most)} shown` : ""}`;
+    more.hidden = !left;
+    more.textContent = `Show ${figure(left)} more`;
   }
-  search.addEventListener("input", filter);
-  states.forEach((box) => box.addEventListener("change", filter));
+  function anew() {
+    most = AT_ONCE;
+    filter();
+  }
+  search.addEventListener("input", anew);
+  states.forEach((box) => box.addEventListener("change", anew));
+  more.addEventListener("click", () => {
+    most = Infinity;
+    filter();
+  });
   filter();
 
-  const body = document.querySelector("#exports tbody");
   document.querySelectorAll("#exports th").forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -40,12 +57,13 @@
       document.querySelectorAll("#exports th").forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const keys = new Map(rows.map((row) => [row, value(row)]));
-      const sorted = [...rows].sort((a, b) => {
+      rows = [...rows].sort((a, b) => {
         const [x, y] = [keys.get(a), keys.get(b)];
         const order = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
         return down ? -order : order;
       });
-      body.append(...sorted);
+      body.append(...rows);
+      filter();
     });
   });
 
@@ -88,7 +106,8 @@
       if (!row) return;
       search.value = "";
       states.forEach((box) => { box.checked = true; });
-      filter();
+      anew();
+      row.classList.remove("later");
       document.querySelectorAll("tr.found").forEach((other) => other.classList.remove("found"));
       row.classList.add("found");
       row.scrollIntoView({ block: "center" });

@@ -108,7 +108,7 @@ def test_the_search_looks_for_all_words_in_any_column(open_page):
     ):
         search.fill(text)
         assert rows(page) == count, text
-        assert page.get_by_role("status").inner_text() == f"{count} of 28 shown"
+        assert page.get_by_role("status").inner_text() == f"{count} of 28 found"
 
 
 def test_states_can_be_left_out_by_mouse_and_by_keyboard(open_page):
@@ -231,13 +231,29 @@ def test_it_fits_windows_of_any_width(open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_two_thousand_exports_are_filtered_as_well(open_page):
+def test_of_two_thousand_exports_a_few_are_shown_until_more_are_wanted(open_page):
     many = [export(window, team=f"team-{n:02}") for window in months(2018, 7) for n in range(24)]
     many[700] = failed(many[700]["coordinates"]["window"], team=many[700]["coordinates"]["team"])
     page = open_page(html.render(run_record(*many, outcome="failed")))
-    assert rows(page) == 2016
-    page.get_by_role("searchbox", name="Search").fill("team-07")
+    assert rows(page) == 200
+    assert page.get_by_role("status").inner_text() == "2,016 of 2,016 found, the first 200 shown"
+    search = page.get_by_role("searchbox", name="Search")
+    search.fill("team-07")
     assert rows(page) == 84
-    page.get_by_role("searchbox", name="Search").fill("")
+    search.fill("")
+    page.get_by_role("button", name="Polls").click()
+    assert rows(page) == 200
+    page.get_by_role("button", name="Show 1,816 more").click()
+    assert rows(page) == 2016
+    assert not page.locator("#more").is_visible()
     page.get_by_role("checkbox", name="stored", exact=True).uncheck()
     assert rows(page) == 1
+
+
+def test_paper_has_what_was_found_and_not_only_the_first_of_it(open_page):
+    page = open_page(
+        html.render(run_record(*(export(window, team=team) for window in months(2010, 12) for team in "ab")))
+    )
+    page.get_by_role("searchbox", name="Search").fill("201")
+    page.emulate_media(media="print")
+    assert rows(page) == 240
