@@ -324,6 +324,9 @@ class SimPath:
     def mkdir(self, **_: Any) -> None:
         pass
 
+    def __truediv__(self, name: str) -> SimPath:
+        return SimPath(f"{self.name}/{name}")
+
     def __str__(self) -> str:
         return self.name
 
