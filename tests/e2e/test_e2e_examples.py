@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ import orchestrator
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+IN_THE_DOCS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/library.md").read_text(), re.DOTALL | re.MULTILINE)
 STAND_INS = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/stand_ins'}"}
 
 AIRFLOW = """
@@ -112,3 +114,15 @@ async def test_the_dagster_example_materializes_a_month(stage):
         size = sum(entry["bytes"] for entry in entries)
         assert json.loads(ended.out.splitlines()[-1]) == {"exports": 2, "rows": 6, "bytes": size}, str(ended)
         assert {entry["coordinates"]["window"] for entry in entries} == {"2020-02"}
+
+
+@pytest.mark.parametrize("block", IN_THE_DOCS, ids=range(len(IN_THE_DOCS)))
+async def test_python_in_the_documents_runs(stage, block):
+    async with stage() as it:
+        it.job(months=2)
+        ended = await (await it.start(program=("-c", block))).ended()
+        assert (ended.status, ended.err) == (0, ""), str(ended)
+
+
+def test_there_is_python_in_the_documents():
+    assert len(IN_THE_DOCS) == 3
