@@ -36,8 +36,10 @@ WIDEST = 120
 """Wider lines are no easier to read."""
 SLOWEST = 3
 """Exports at Loop that are named."""
-LEAST_GRID = 4
+LEAST_GRID = 6
 """Lines below which a grid shows nothing."""
+STALE = 30.0
+"""Seconds for which it is still told that something was to be tried again."""
 
 
 _MEASURE = Console(width=WIDEST)
@@ -60,7 +62,8 @@ def picture(
         lines += _flow((Text(piece, "bold") for piece in pieces), width, joint=", ")
     lines += _flow(_facts(tally, now), width)
     lines = lines[:rows]
-    problems = _problems(tally, now, width, rows - len(lines))
+    has_grid = cells is not None and cells.grid is not None
+    problems = _problems(tally, now, width, rows - len(lines), each=1 if has_grid else 2)
     lines += _slowest(tally, now, width)[: rows - len(lines) - len(problems)] + problems
     lines += _grid(cells, width, rows - len(lines), ascii_only=ascii_only)
     for line in lines:
@@ -98,7 +101,7 @@ def _bar(tally: Tally, width: int, *, ascii_only: bool) -> Text:
 def _stages(tally: Tally, *, ascii_only: bool) -> Iterable[Text]:
     """Where the exports are, each place with its mark: they are the grid's legend as well."""
     learned = tally.learned
-    allowed = f" ({learned.unfinished:,} allowed)" if learned is not None and learned.cap_found else ""
+    allowed = f" of {learned.unfinished:,}" if learned is not None and learned.cap_found else ""
     coming = tally.ready + tally.downloading
     ready = f"{tally.ready:,} ready, " if tally.ready else ""
     here_soon = (
@@ -106,7 +109,7 @@ def _stages(tally: Tally, *, ascii_only: bool) -> Iterable[Text]:
     )
     stages = (
         (TO_RUN, f"{tally.waiting:,} waiting", tally.waiting),
-        (IN_FLIGHT, f"{tally.at_loop:,} at Loop{allowed}", tally.at_loop),
+        (IN_FLIGHT, f"{tally.at_loop:,}{allowed} at Loop", tally.at_loop),
         (READY, here_soon, coming),
         (FAILED, f"{tally.failed:,} failed", tally.failed),
     )
@@ -129,23 +132,27 @@ def _facts(tally: Tally, now: float) -> Iterable[Text]:
         yield Text(f"{tally.requests_a_second(now):.1f} requests/s{found}")
 
 
-def _problems(tally: Tally, now: float, width: int, room: int) -> list[Text]:
-    """The latest ones, each in at most two lines."""
+def _problems(tally: Tally, now: float, width: int, room: int, *, each: int) -> list[Text]:
+    """The latest ones, each in so many lines at most."""
     lines: list[Text] = []
     for seen in reversed(tally.problems):
-        told = _problem(seen, now, width)
+        if seen.again_at is not None and now > seen.again_at + STALE:
+            continue
+        told = _problem(seen, now, width, each)
         if len(lines) + len(told) <= room:
             lines = [*told, *lines]
     return lines
 
 
-def _problem(seen: ProblemSeen, now: float, width: int) -> list[Text]:
-    at = Text(f"{clock(seen.at)} ", "dim")
-    told = Text(alerts.problem(seen, now), "red" if seen.again_at is None else "")
-    first, *rest = told.wrap(_MEASURE, max(1, width - at.cell_len))
-    lines = [Text.assemble(at, first)]
-    if rest:
-        lines.append(Text(" " * at.cell_len).append_text(Text(" ").join(rest)))
+def _problem(seen: ProblemSeen, now: float, width: int, most: int) -> list[Text]:
+    at = f"{clock(seen.at)} "
+    told, style = alerts.problem(seen, now), "red" if seen.again_at is None else ""
+    lines: list[Text] = []
+    while told and len(lines) < most:
+        fits = Text(told).wrap(_MEASURE, max(1, width - len(at)))[0].plain
+        piece = told if len(lines) + 1 == most else fits.rstrip()
+        told = told[len(fits) :].lstrip()
+        lines.append(Text.assemble((" " * len(at) if lines else at, "dim"), (piece, style)))
     return lines
 
 

@@ -69,7 +69,7 @@ def test_what_was_found_of_the_limits_stands_where_it_is_needed(record):
     it.tell(RequestSent(T + 19, "poll", "k"))
     it.tell(Learned(T + 19, 12.0, 30.0, 4.83, 12, 4, rate_found=True, cap_found=True))
     lines = text(it, T + 20)
-    assert lines[2] == "· 13 waiting   ~ 5 at Loop (12 allowed)   ▾ 0 downloading   ✗ 0 failed"
+    assert lines[2] == "· 13 waiting   ~ 5 of 12 at Loop   ▾ 0 downloading   ✗ 0 failed"
     assert lines[3] == "18 exports/min   278 kB/s, 3.0 MB received   0.1 requests/s (about 4.8 allowed)"
     it.tell(Learned(T + 19, 12.0, 30.0, 4.83, 12, 4, rate_found=False, cap_found=False))
     assert "allowed" not in " ".join(text(it, T + 20))
@@ -109,6 +109,23 @@ def test_one_failure_in_hundreds_shows_in_the_bar(record):
     bar = picture(it.tally, T + 20, 80)[1]
     assert bar.plain == "━" + "─" * 79
     assert any(span.style == "red" for span in bar.spans)
+
+
+def test_what_was_tried_again_long_ago_is_told_no_longer(record):
+    it = run(record)
+    it.tell(Troubled(T, record(8, State.WAITING).key, "c", "reset", T + 5))
+    it.tell(ExportChanged(T, record(7, State.FAILED, "Loop says no"), "failed"))
+    assert any("reset" in line for line in text(it, T + 30))
+    assert not any("reset" in line for line in text(it, T + 36))
+    assert any("Loop says no" in line for line in text(it, T + 3600)), "a failure stays"
+
+
+def test_a_grid_is_worth_more_than_the_end_of_a_message(record):
+    it = run(record, exports=24)
+    it.tell(ExportChanged(T, record(7, State.FAILED, "no room " * 40), "failed"))
+    told = [line for line in text(it, T + 20, cells=it.cells) if "no room" in line]
+    assert len(told) == 1
+    assert told[0].endswith("…")
 
 
 def test_a_long_message_takes_two_lines_and_no_more(record):
