@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -50,12 +52,12 @@ def show(task: Task, found: Survey, *, verbose: bool) -> None:
             say.result("")
         stdout.print(_grid(found, stdout))
         if not verbose:
-            for line in say.table(_reasons(found.items), indent="  "):
-                say.result(line)
-    say.people(_counts(task, found.items, listed=few or verbose))
-    for told in (_left_out(found), *_forecast(task, found)):
+            stdout.print(_reasons(found, stdout))
+    for told in (_counts(task, found.items), _left_out(found), *_forecast(task, found)):
         if told:
             say.people(say.hanging(told, indent=0, hang=2))
+    if not few and not verbose:
+        say.people("--verbose lists every export with its reason, --json tells all of them.")
 
 
 def _grid(found: Survey, stdout: Stdout) -> list[Text]:
@@ -76,31 +78,36 @@ def _action(item: Item) -> str:
     return "skipped" if item.action in (Action.WAIT, Action.SKIP) else item.action.value
 
 
-def _reasons(items: Iterable[Item]) -> list[tuple[str, str, str]]:
+def _reasons(found: Survey, stdout: Stdout) -> list[Text]:
     """Why, with the number of exports it holds for: what goes without saying is left out, what is alike put together."""
-    found: dict[tuple[str, str], Counter[str]] = {}
-    for item in items:
-        if item.reason not in _PLAIN and item.action is not Action.NOT_IN_JOB:
-            kind, _, _ = item.reason.partition(": ")
-            found.setdefault((_action(item), kind), Counter())[printable(item.reason)] += 1
-    rows = []
-    for (action, _), reasons in found.items():
+    kinds: dict[tuple[Mark, str], Counter[str]] = {}
+    for item, mark in zip(found.items, found.marks, strict=True):
+        if item.reason not in _PLAIN and item.action not in _TOLD_BY_COUNTS:
+            reason = printable(item.reason)
+            kinds.setdefault((mark, _KIND.split(reason, 1)[0]), Counter())[reason] += 1
+    worst_first = sorted(kinds.items(), key=lambda each: (-each[0][0].rank, -each[1].total()))
+    lines = []
+    for (mark, _), reasons in worst_first[:REASONS]:
         n, (first, alike) = reasons.total(), reasons.most_common(1)[0]
-        rows.append((f"{n:,}", action, first if alike == n else f"e.g. {first}"))
-    if len(rows) > REASONS:
-        rest = len(rows) - REASONS + 1
-        rows = [*rows[: REASONS - 1], ("…", "", f"and {count(rest, 'more reason')}; --verbose tells all")]
-    return rows
+        told = f"{n:,} {first if alike == n else f'for reasons such as: {first}'}"
+        begin, *further = textwrap.wrap(told, max(20, stdout.width - 4), break_on_hyphens=False)
+        sign = mark.ascii if stdout.ascii_only else mark.sign
+        lines.append(Text("  ").append(sign, mark.style).append(f" {begin}"))
+        lines += [Text(f"    {each}") for each in further]
+    if len(worst_first) > REASONS:
+        lines.append(Text(f"  and {count(len(worst_first) - REASONS, 'more reason')}; --verbose tells all"))
+    return lines
 
 
+_KIND = re.compile("[:;] ")
 _PLAIN = frozenset({"new", "stored"})
+_TOLD_BY_COUNTS = frozenset({Action.WAIT, Action.NOT_IN_JOB})
 
 
-def _counts(task: Task, items: Sequence[Item], *, listed: bool) -> str:
+def _counts(task: Task, items: Sequence[Item]) -> str:
     counts = Counter(item.action for item in items)
     words = ", ".join(f"{n:,} {_COUNTED[action]}" for action, n in counts.items())
-    more = "" if listed else "\n--verbose lists every export with its reason, --json tells all of them."
-    return f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}{more}"
+    return f"{task.name}: {words}. Output: {task.root}, e.g. {items[0].path}"
 
 
 def _left_out(found: Survey) -> str | None:
@@ -127,15 +134,15 @@ def _forecast(task: Task, found: Survey) -> list[str]:
     parts = [count(told.posts, "creation")] if told.posts else []
     if told.collected:
         parts.append(f"{told.collected:,} under way")
-    parts.append(f"{_range(told.polls)} polls")
+    parts.append(f"{_range(told.polls)} polls" if told.polls.high > 1 else "a poll at most")
     lines = [
         f"Forecast: {', '.join(parts)}; {_time(told.seconds)}; "
-        + (f"{_bytes(told.bytes)} to download." if told.bytes else "how many bytes, nobody knows yet.")
+        + (f"{_bytes(told.bytes)} to download." if told.bytes else "sizes are not known yet.")
     ]
     lines.append(_grounds(task, told))
     if found.paused_until:
         lines.append(
-            f"The service has asked for silence until {clock(found.paused_until, 0)}; a run waits for that first."
+            f"The service has asked for silence until {clock(found.paused_until, found.at)}; a run waits for that first."
         )
     return lines
 

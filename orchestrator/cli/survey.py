@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
+    at: float
+    """When it was made, in seconds since the epoch."""
     items: list[Item]
     marks: list[Mark]
     """One for each item."""
@@ -59,6 +61,7 @@ async def survey(task: Task, now: float, *, tell: Tell = say.people, adopt: bool
         changed=memory.changed,
     )
     return Survey(
+        now,
         items,
         [mark_of(item, records.get(item.key)) for item in items],
         Counter(mark_of(item, records.get(item.key)) for item in left_out),

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
-from orchestrator.engine.durations import EDGES, Estimate, cell, size_of
+from orchestrator.engine.durations import EDGES, MIDDLES, Estimate, cell, size_of
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Limits, Policy, Polling
 from orchestrator.engine.polling import wait
@@ -42,8 +42,8 @@ DEAREST = 4.0
 """Mean durations that a question costs at most, as in a run."""
 ENOUGH = 4
 """Stored files of a row that give it quartiles of its own."""
-NOBODY = 1e-4
-"""A share of exports that is not worth a question."""
+NOBODY = 2e-4
+"""A share of exports that is none."""
 DOUBLING = 3.0
 """Seconds in which a rate that finds itself doubles, at best."""
 
@@ -167,32 +167,36 @@ def _spell(size: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) 
     latest = sorted((lesson for lesson in lessons if lesson.size == source), key=lambda lesson: lesson.created_at)
     of_it = latest[-KEPT:]
     estimate.learn(((lesson.low, lesson.high, 1.0) for lesson in of_it), ())
+    mean, spread = _shape(estimate.mass)
     doubt = Range(1 / GUESSED, GUESSED)
     if of_it:
-        unsure = CHANGES + _spread(estimate) / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
+        unsure = CHANGES + spread / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
         doubt = Range(1 / (1 + unsure), 1 + unsure)
-    polls, delay = _asking(estimate, doubt, polling, pace, guessed=not of_it)
-    return _Spell(source, len(of_it), estimate.mass, estimate.mean if of_it else polling.first, doubt, polls, delay)
+    polls, delay = _asking(estimate.mass, mean, doubt, polling, pace if of_it else None)
+    return _Spell(source, len(of_it), estimate.mass, mean if of_it else polling.first, doubt, polls, delay)
 
 
-def _spread(estimate: Estimate) -> float:
-    """The standard deviation, as a share of the mean."""
-    mean = estimate.mean
-    square = sum(m * edge**2 for m, edge in zip(estimate.mass, EDGES, strict=True)) / sum(estimate.mass)
-    return math.sqrt(max(0.0, square - mean**2)) / mean
+def _shape(mass: Sequence[float]) -> tuple[float, float]:
+    """Mean in seconds, and the standard deviation as a share of it, without ages at which nobody finishes."""
+    least = NOBODY * sum(mass)
+    known = [(m, middle) for m, below, middle in zip(mass, accumulate(mass), MIDDLES, strict=True) if below > least]
+    above = list(accumulate(m for m, _ in reversed(known)))
+    known = [each for each, rest in zip(known, reversed(above), strict=True) if rest > least]
+    whole = sum(m for m, _ in known)
+    mean = sum(m * middle for m, middle in known) / whole
+    return mean, math.sqrt(sum(m * (middle - mean) ** 2 for m, middle in known) / whole) / mean
 
 
-def _asking(estimate: Estimate, doubt: Range, polling: Polling, pace: _Pace, *, guessed: bool) -> tuple[Range, float]:
-    """Questions that an export takes, and seconds until its end is noticed."""
+def _asking(
+    mass: Sequence[float], mean: float, doubt: Range, polling: Polling, pace: _Pace | None
+) -> tuple[Range, float]:
+    """Questions that an export takes, and seconds until its end is noticed. Without `pace`, of a guess."""
     if polling.policy != "adaptive":
-        asked = Range(_asked(estimate.mass, doubt.low, polling), _asked(estimate.mass, doubt.high, polling))
-        return asked, wait(polling, 1, 0.5) / 2
-    many = solve(estimate.mass, courtesy(estimate.mean), polling.max)
-    wanted = pace.places[1] / (many.mean + many.delay) * (many.polls + 1)
-    if not guessed and wanted <= pace.per_second[0]:
+        return Range(_asked(mass, doubt.low, polling), _asked(mass, doubt.high, polling)), wait(polling, 1, 0.5) / 2
+    many = solve(mass, courtesy(mean), polling.max)
+    if pace is not None and pace.places[1] / (many.mean + many.delay) * (many.polls + 1) <= pace.per_second[0]:
         return Range(many.polls / (1 + CHANGES), many.polls * (1 + CHANGES)), many.delay
-    few = solve(estimate.mass, DEAREST * estimate.mean, polling.max)
-    return Range(few.polls, many.polls), many.delay
+    return Range(solve(mass, DEAREST * mean, polling.max).polls, many.polls), many.delay
 
 
 def _asked(mass: Sequence[float], factor: float, polling: Polling) -> float:
