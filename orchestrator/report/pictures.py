@@ -230,13 +230,14 @@ class _Way:
 def draw_stages(exports: Sequence[Export], seconds: float) -> StagesPicture | None:
     """A bar an export; None if the record knows no stages."""
     ways = [_Way(n, export, found) for n, export in enumerate(exports) if (found := list(spans(export, seconds)))]
-    if not ways:
-        return None
-    aligned = len(ways) > TALLEST / LABELLED
+    created = [way for way in ways if way.created < way.ended]
+    aligned = len(created) > TALLEST / LABELLED
     shown, length = sorted(ways, key=lambda way: way.created), seconds
     if aligned:
-        shown = sorted(ways, key=lambda way: way.created - way.ended)[:BARS]
+        shown = sorted(created, key=lambda way: way.created - way.ended)[:BARS]
         length = shown[0].ended - shown[0].created
+    if not shown:
+        return None
     row = min(BAR, TALLEST / len(shown))
     gap = row / 6 if row > 4 else 0.0
     scale = (WIDTH - GUTTER) / (length or 1.0)
@@ -257,7 +258,7 @@ def draw_stages(exports: Sequence[Export], seconds: float) -> StagesPicture | No
             Bar(way.number, "" if aligned else label(way.export["coordinates"]), line * row)
             for line, way in enumerate(shown)
         ],
-        left_out=len(ways) - len(shown),
+        left_out=len(created) - len(shown) if aligned else 0,
         paths={name: "".join(path) for name, path in paths.items() if path},
         ticks=ticks(length),
         means={name: total / len(ways) for name, total in totals.items() if total},
