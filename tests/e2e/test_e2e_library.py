@@ -63,6 +63,8 @@ async def test_a_job_from_nothing_to_verified_files_on_a_loop_of_the_callers_own
         verified = await asyncio.to_thread(verify_job, job)
 
         it.check_stored(3)
+        kept = await it.run("report", "job.yaml")
+        assert (kept.status, "done, 3 exports stored" in kept.out) == (0, True), str(kept)
         assert (report["outcome"], report["counts"]["stored"]) == ("succeeded", 3)
         assert planned["counts"] == {"run": 3}
         assert status["counts"] == {"planned": 3, "stored": 3, "failed": 0, "pending": 0, "new": 0}
