@@ -103,6 +103,26 @@ async def test_selecting_and_overriding_are_those_of_the_command(stage):
         assert {entry["path"] for entry in it.manifest()["exports"]} == {"support/2020-01.json", "support/2020-02.json"}
 
 
+async def test_a_run_in_two_halves(stage):
+    async with stage(duration=1.0) as it:
+        job = it.job(months=2)
+        submitted = await run_job_async(job, command="submit", environ=WITH_TOKEN)
+        assert (submitted["command"], submitted["outcome"], submitted["counts"]["pending"]) == ("submit", "succeeded", 2)
+        collected = await run_job_async(job, command="collect", environ=WITH_TOKEN)
+        assert (collected["outcome"], collected["counts"]["stored"], collected["api"]["posts"]) == ("succeeded", 2, 0)
+        it.check_stored(2)
+
+
+async def test_a_frozen_plan_is_run_as_it_is(stage):
+    async with stage() as it:
+        it.job(months=3)
+        assert (await it.run("plan", "job.yaml", "--from", "2020-02", "--out", "plan.json")).status == 0
+        report = await run_job_async(it.folder / "plan.json", environ=WITH_TOKEN)
+        assert report["counts"]["stored"] == 2
+        with pytest.raises(JobError, match="frozen plan"):
+            await run_job_async(it.folder / "plan.json", first="2020-03", environ=WITH_TOKEN)
+
+
 async def test_what_blocks_refuses_to_be_called_where_an_event_loop_runs_and_names_what_does_not(stage):
     async with stage() as it:
         job = it.job()
