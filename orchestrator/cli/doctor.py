@@ -46,7 +46,7 @@ def doctor(*, job: str, ask: options.Ask, offline: bool, as_json: bool) -> int:
 
 async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | None, Sequence[Finding]]:
     from orchestrator.cli.checkup import here, there
-    from orchestrator.cli.checkup.finding import Finding, ok, wrong
+    from orchestrator.cli.checkup.finding import Finding, wrong
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
@@ -56,7 +56,7 @@ async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | Non
         task = load(job, ask, os.environ, now)
     except JobError as error:
         return None, [*wrong("job file", error)]
-    findings = [ok("job file", f"{job} is valid; it expands to {len(task.exports):,} exports")]
+    findings = [here.job_file(task, job)]
     account = here.account_of(task)
     needed, plan = await here.plan(task, now, account)
     network = there.network_of(task)
@@ -90,7 +90,7 @@ def _show(findings: Sequence[Finding], status: int, next_step: str) -> None:
     warnings = sum(finding.verdict == "warning" for finding in findings)
     if wrong:
         say.people(f"{len(wrong)} wrong, {warnings} to look at. A run from here would exit {status}.")
-        say.people(f"More: orchestrator explain {' '.join(dict.fromkeys(f.code for f in wrong if f.code))}")
+        say.more(finding.code for finding in wrong if finding.code)
         say.people(f"Mend that, then: {next_step}")
     else:
         say.people(

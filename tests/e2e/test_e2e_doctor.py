@@ -367,3 +367,13 @@ async def test_what_the_doctor_is_told_to_wait_the_next_run_waits(stage):
         report = await it.report("job.yaml", *again, "--only", "all", status=3)
         assert "silence" in report["reason"]
         assert len(heard) == 1
+
+
+async def test_the_id_that_init_wrote_is_nobodys(stage):
+    async with stage() as it:
+        assert (await it.run("init")).status == 0
+        address = ("--set", f"api.base_url={it.sim.base_url}")
+        job = (await examined(it, *address))["job file"]
+        assert (job["verdict"], "EDIT" in job["hint"]) == ("warning", True)
+        inbox = ("--set", "matrix.team={support: id-support}")
+        assert (await examined(it, *address, *inbox))["job file"]["verdict"] == "ok"

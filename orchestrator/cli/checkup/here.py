@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.api.probe import NOBODYS
 from orchestrator.cli import wiring
 from orchestrator.cli.checkup.finding import Finding, ok, warning, wrong
 from orchestrator.cli.task import Task
@@ -29,6 +30,14 @@ FLEETING = frozenset({"tmpfs", "ramfs"})
 """File systems that are gone when the machine, or the container, is."""
 TIGHT = 64 * 1024 * 1024
 """Bytes below which a disk is told to be nearly full, whatever the job needs."""
+
+
+def job_file(task: Task, shown: str) -> Finding:
+    """A job file that is valid, and may still ask for nobody's inbox."""
+    if any(NOBODYS in export.teams for export in task.exports):
+        found = f"{shown} is valid, but the inbox's id is still the one that `init` wrote"
+        return warning("job file", found, "put a shared inbox's id on the line that says EDIT")
+    return ok("job file", f"{shown} is valid; it expands to {len(task.exports):,} exports")
 
 
 def windows(task: Task, now: float) -> Iterator[Finding]:
