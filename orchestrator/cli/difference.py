@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.job.expand import Export
 from orchestrator.job.matrix import Coordinates
+from orchestrator.journal.account import is_time
 from orchestrator.progress.words import count, printable
 
 KEYS = 8
@@ -47,7 +48,7 @@ class Asked:
     def from_json(cls, data: Mapping[str, Any]) -> Asked:
         """Raises KeyError, TypeError, ValueError or AttributeError for what `to_json` can't have made."""
         at = data["at"]
-        if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < float("inf"):
+        if not is_time(at):
             raise ValueError("that is no time")
         first, last = (_text(data[name]) if data[name] is not None else None for name in ("from", "to"))
         selects, sets = ([_text(each) for each in _list(data[name])] for name in ("select", "set"))

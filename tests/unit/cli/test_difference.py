@@ -143,3 +143,15 @@ def test_how_it_was_asked_for_survives_its_json_form():
     asked = Asked(1.5, ("team=a",), None, "2024-01", ("a.b=c",), {"version": "1"})
     told = Asked.from_json(json.loads(json.dumps(asked.to_json())))
     assert told.to_json() == asked.to_json()
+
+
+@pytest.mark.parametrize("at", [1e300, -1, True, None, "yesterday", float("nan")])
+def test_a_plan_made_at_no_time_is_refused(frozen, tmp_path, at):
+    frozen()
+    path = tmp_path / "plan.json"
+    document = json.loads(path.read_text())
+    document["frozen"]["asked"]["at"] = at
+    path.write_text(json.dumps(document))
+    ended = program("plan", str(path))
+    assert ended.status == 2
+    assert "[plan.invalid]" in ended.err

@@ -41,7 +41,7 @@ def looked_at(path):
 def test_a_plan_with_odd_values_is_what_was_frozen_or_refused(plan, data):
     path, document = plan
     edited = path.with_name("edited.json")
-    place = data.draw(st.sampled_from(("anywhere", "settings", "cells", "cells", "cells")))
+    place = data.draw(st.sampled_from(("anywhere", "settings", "asked", "cells", "cells", "cells")))
     if place == "anywhere":
         changed = data.draw(spoilt(document, ODD))
     else:

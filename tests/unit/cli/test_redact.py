@@ -109,3 +109,10 @@ def test_the_disguises_of_a_long_token_are_made_when_there_is_a_text_to_clean(mo
     assert made == []
     assert [redactor.text(text) for text in ("x a-long-token y", "a-long-token")] == ["x [redacted] y", "[redacted]"]
     assert made == [("a-long-token",)]
+
+
+def test_a_key_of_job_files_is_said_again_and_a_signed_urls_parameter_is_not():
+    clean = Redactor().text
+    assert clean("run job.yaml --set polling.policy=backoff") == "run job.yaml --set polling.policy=backoff"
+    assert clean("Policy=eyJTdGF0ZW1lbnQ") == f"Policy={REDACTED}"
+    assert clean("&policy=eyJTdGF0ZW1lbnQ") == f"&policy={REDACTED}"

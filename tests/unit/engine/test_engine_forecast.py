@@ -76,8 +76,9 @@ def test_what_is_under_way_is_not_created_again(state, posts, collected):
     assert (found.polls.high == 0) == (state is State.VERIFIED)
 
 
-def test_what_is_left_over_is_collected_and_never_created():
-    record = record_of(export_of(0), State.GENERATING, stored=False, live=1)
+@pytest.mark.parametrize("state", [State.GENERATING, State.READY, State.CREATING, State.WAITING])
+def test_what_is_left_over_is_collected_and_never_created(state):
+    record = record_of(export_of(0), state, stored=False, live=1)
     left = Item(record.key, tuple(record.coordinates.items()), record.path, Action.LEFT_OVER, "why", collect=True)
     found = foreseen([left], [record])
     assert (found.posts, found.collected) == (0, 1)
@@ -106,6 +107,12 @@ def test_nothing_learned_is_a_guess_and_a_wide_one():
     assert guess.seconds.low < known.seconds.low
     assert guess.seconds.high > 2 * known.seconds.high
     assert guess.polls.low < known.polls.low <= known.polls.high < guess.polls.high
+
+
+def test_ages_at_which_nobody_finishes_don_t_count():
+    """The estimate leaves a little probability everywhere, up to five hours."""
+    found = foreseen(items(10), polling=Polling(first=0.1), lessons=lessons(12, 0.1, 0.2))
+    assert 0.1 < found.seconds.low < found.seconds.high < 0.5
 
 
 def test_few_lessons_leave_more_open_than_many():

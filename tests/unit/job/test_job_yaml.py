@@ -202,3 +202,8 @@ def check(path):
         load_job(path, {})
     except JobError as error:
         assert all(p.message and p.file for p in error.problems)
+
+
+def test_leaves_are_told_as_they_are_written_but_for_blanks_quotes_and_comments():
+    root, _ = read("a: {b: '${X}', c: []}\nd:   [1, {e: 2}]   # a word\nf: ~\ng: {}\n", "f")
+    assert yaml_nodes.leaves(root) == {"a.b": "${X}", "a.c": "[]", "d": "[1, {e: 2}]", "f": "~", "g": "{}"}

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.engine.states import Intended, Planned, State
 from orchestrator.errors import JournalError
-from orchestrator.journal.reader import read_snapshot
+from orchestrator.journal.reader import read_account, read_snapshot
 from orchestrator.journal.sqlite import SqliteJournal
 
 
@@ -46,6 +46,19 @@ async def test_it_sees_what_is_appended_while_another_writes(tmp_path):
     await journal.close()
 
 
+async def test_what_is_kept_of_the_account_is_read_as_well(tmp_path):
+    assert read_account(tmp_path) == {}
+    journal = await opened(tmp_path)
+    await journal.remember("pause", {"set_at": 1.0, "until": 2.0})
+    await journal.remember("lessons", "what nobody can understand")
+    assert read_account(tmp_path) == {"pause": {"set_at": 1.0, "until": 2.0}}
+    await journal.close()
+    (tmp_path / "journal.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(JournalError) as caught:
+        read_account(tmp_path)
+    assert caught.value.code == "journal.damaged"
+
+
 async def test_a_closed_journal_is_read_without_a_trace(tmp_path):
     journal = await opened(tmp_path)
     await journal.append([Planned("a", 1.0, requests=({},))])
@@ -72,7 +85,7 @@ async def test_a_reader_that_holds_on_does_not_keep_the_journal_from_closing(tmp
 READ = """
     import sys
     from pathlib import Path
-    from orchestrator.journal.reader import read_snapshot
+    from orchestrator.journal.reader import read_account, read_snapshot
 
     print(*sorted(read_snapshot(Path(sys.argv[1])).records))
 """
