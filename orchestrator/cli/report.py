@@ -48,8 +48,10 @@ def report(
     JOB is a job file, a frozen plan, or a file that `run --json` wrote (`-`: stdin), which needs nothing else.
     """
     wanted = {kind: file for kind, file in (("html", html), ("markdown", markdown), ("junit", junit)) if file}
-    if list(wanted.values()).count(STDOUT) > 1:
-        raise click.UsageError("only one of --html, --markdown and --junit can be `-`, the standard output")
+    if len(set(wanted.values())) < len(wanted):
+        raise click.UsageError(
+            "--html, --markdown and --junit need a file each; only one of them can be `-`, the standard output"
+        )
     record = _record(job, ask)
     if not wanted:
         _summary(record, job, ask)
@@ -182,16 +184,16 @@ def _write(file: str, text: str) -> None:
         return
     path = Path(file)
     data = text.encode("utf-8", "backslashreplace")
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.exists() and not path.is_file():  # a pipe, or /dev/stderr
             path.write_bytes(data)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             temp.write_bytes(data)
             temp.replace(path)
         finally:
             temp.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{file} can't be written: {error.strerror}", code="storage.output") from None
+        raise StorageError(f"{file} can't be written", code="storage.output", cause=error.strerror) from None

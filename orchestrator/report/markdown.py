@@ -52,7 +52,7 @@ def render(record: Mapping[str, Any], *, limit: int) -> str:
     if room < 0:
         return "\n".join(_fitting(head.splitlines(), limit, "(cut to fit)"))
     failed = "\n".join(_fitting(map(_failure, groups), room * 2 // 3, "- … and more failures: the list is cut to fit"))
-    failed = f"\n### Failures\n\n{failed}\n" if failed else ""
+    failed = f"\n### Failures\n\n{failed}" if failed else ""
     cells = "\n".join(_fitting(_grid(record), room - _bytes(failed), "\n(the grid is cut to fit)"))
     return "\n".join(text for text in (head, failed, cells, tail) if text)
 
@@ -129,7 +129,7 @@ def _grid(record: Mapping[str, Any]) -> Iterator[str]:
     cells = grid(record["exports"])
     if not cells.rows:
         return
-    yield "### Grid\n"
+    yield "\n### Grid\n"
     used = {standing(export) for row in cells.rows.values() for export in row.values()}
     yield f"{' · '.join(f'{each.mark} {each.words}' for each in STANDINGS.values() if each in used)}\n"
     if len(cells.windows) <= COLUMNS:

@@ -149,7 +149,7 @@ class Rehearsal:
             *map(str, arguments),
             cwd=self.folder,
             env=outside | {"HOME": str(self.folder)} | self.env | dict(env or {}),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=more.pop("stdin", asyncio.subprocess.DEVNULL),
             stdout=more.pop("stdout", asyncio.subprocess.PIPE),
             stderr=more.pop("stderr", asyncio.subprocess.PIPE),
             **more,
