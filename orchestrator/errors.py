@@ -19,8 +19,18 @@ anew and raises `from None`.
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import Any
+
+
+def said_by_system(error: OSError) -> str | None:
+    """What the system calls an error, fit for `cause`: `Permission denied (EACCES)`. Its own text may hold paths and URLs."""
+    if not error.errno:
+        return None
+    name = errno.errorcode.get(error.errno)
+    return os.strerror(error.errno) + (f" ({name})" if name else "")
 
 
 class OrchestratorError(Exception):

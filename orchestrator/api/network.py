@@ -79,8 +79,9 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
             why = error.strerror if not isinstance(error, ssl.SSLError) else "it holds no PEM certificates"
             raise JobError(
                 Problem(
-                    f"the certificates in {ca_file} can't be used: {why}",
+                    f"the certificates in {ca_file} can't be used",
                     code="job.ca-file",
+                    cause=why,
                     key="network.ca_file",
                     hint="give the path of a PEM file with your organisation's root certificates",
                 )

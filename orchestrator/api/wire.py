@@ -68,7 +68,7 @@ def create_answer(
     report_id = _readable_id(answer.get("id")) if answer is not None else None
     if answer is None or report_id is None:
         lacks = "no JSON object" if answer is None else "no readable id"
-        return Broken(f"the API answered {status} with {lacks} in it, so whether an export was created is not known")
+        return Broken(f"the API answered {status} with {lacks} in it")
     return Accepted(report_id, _status_text(answer.get("status"), secret))
 
 

@@ -62,9 +62,10 @@ Look at them:    {shown}/support/2025-01.json, {shown}/manifest.json
 
 Next, with a real account (`source .venv/bin/activate`, if this was `make demo`):
   export LOOP_API_TOKEN=…       a token from Loop's web settings
-  orchestrator init             writes job.yaml; put your shared inboxes' ids there
-  orchestrator plan job.yaml    shows what would be exported; contacts nobody
-  orchestrator run job.yaml     does it; after a Ctrl-C, run it again: it goes on"""
+  orchestrator init               writes job.yaml; two lines of it are yours to edit
+  orchestrator doctor job.yaml    looks whether all is in order, and creates nothing
+  orchestrator plan job.yaml      shows what would be exported; contacts nobody
+  orchestrator run job.yaml       does it; after a Ctrl-C, run it again: it goes on"""
     )
     return exits.OK
 
@@ -96,7 +97,11 @@ def _service(scenario: Path) -> Iterator[str]:
     thread.start()
     up.wait()
     if not address:  # its traceback has been printed by the thread
-        raise OrchestratorError("the simulated service did not start", code="demo.service")
+        raise OrchestratorError(
+            "the simulated service did not start",
+            code="demo.service",
+            hint="The lines above say why. It needs to listen on this machine's own loopback.",
+        )
     try:
         yield address[0]
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import rich_click as click
 
 from orchestrator.cli import say
-from orchestrator.errors import JobError, Problem
+from orchestrator.errors import JobError, Problem, said_by_system
 
 SCHEMA_FILE = "job.schema.json"
 
@@ -32,10 +32,10 @@ def init(file: str) -> None:
         say.people(f"kept {schema}, which was there already")
     say.people(
         f"""
-Next: put the ids of your shared inboxes into {target}, and then
+Next: edit the two lines of {target} that say EDIT: your time zone, and the id of a shared inbox. Then
   export LOOP_API_TOKEN=…        a token from Loop's web settings
-  orchestrator plan {target}     shows what would be exported
-  orchestrator run {target}      does it"""
+  orchestrator doctor {target}   looks whether all is in order, and creates nothing
+Without an account, `orchestrator simulate` serves a local Loop API and says how to use it."""
     )
 
 
@@ -52,4 +52,11 @@ def _write(path: Path, text: str) -> None:
             )
         ) from None
     except OSError as error:
-        raise JobError(Problem(f"{path} can't be written: {error.strerror}", code="init.refused")) from None
+        raise JobError(
+            Problem(
+                f"{path} can't be written",
+                code="init.refused",
+                hint="make its folder first, or name a file elsewhere: orchestrator init FILE",
+                cause=said_by_system(error),
+            )
+        ) from None

@@ -123,6 +123,8 @@ class Terminal:
         if self._talk.quiet and report["outcome"] == "succeeded":
             return
         print_summary(report, self._console, manifest=_shown(self._root / "manifest.json"))
+        errors = [report["error"], *(export["error"] for export in report["exports"])]
+        say.more(error["code"] for error in errors if error)
 
     def bug(self, error: BaseException) -> None:
         say.bug(error)

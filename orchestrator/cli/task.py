@@ -178,7 +178,7 @@ def freeze(task: Task) -> dict[str, Any]:
     if isinstance(proxy, ProxyUrl) and "@" in proxy.url:
         raise JobError(
             Problem(
-                "network.proxy holds a user or a password, which a frozen plan must not",
+                "it holds a user or a password, which a frozen plan must not",
                 code="plan.secret",
                 key="network.proxy",
                 hint="use `proxy: env` and set HTTPS_PROXY where the plan is run",
@@ -262,7 +262,13 @@ def _thaw(path: Path, document: Mapping[str, Any], ask: Ask, environ: Mapping[st
             asked=Asked.from_json(frozen["asked"]) if frozen.get("asked") is not None else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _wrong(path, f"this frozen plan can't be read ({type(error).__name__})") from None
+        # Not its own words: they may hold values of the plan.
+        why = (
+            f"{error.args[0]} is missing"
+            if isinstance(error, KeyError)
+            else f"a value in it is not right ({type(error).__name__})"
+        )
+        raise _wrong(path, "this frozen plan can't be read", why) from None
     _refuse_if_stale(path, task, environ)
     return task
 
@@ -314,9 +320,6 @@ def _command(task: Task, path: Path) -> str:
     return f"orchestrator plan {shlex.quote(str(task.file))}{typed} --out {shlex.quote(str(path))}"
 
 
-def _wrong(path: Path, message: str) -> JobError:
-    return JobError(
-        Problem(
-            message, code="plan.invalid", file=str(path), hint="make the plan anew: `orchestrator plan JOB --out FILE`"
-        )
-    )
+def _wrong(path: Path, message: str, cause: str | None = None) -> JobError:
+    hint = "make the plan anew: `orchestrator plan JOB --out FILE`"
+    return JobError(Problem(message, code="plan.invalid", file=str(path), hint=hint, cause=cause))

@@ -49,8 +49,8 @@ STATE = (
     ),
     Code(
         "journal.damaged",
-        "storage",
-        "The journal can't be read. A run moves it aside and begins anew from the manifest, and says so.",
+        "none",
+        "The journal can't be read. Whoever looks goes by the manifest; a run moves it aside and begins a new one.",
         ("A copy or a cache that took half of it.", "A disk that lost writes."),
         (f"Run the job. {_SAFE} Exports that were under way are created anew.",),
     ),

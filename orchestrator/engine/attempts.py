@@ -139,7 +139,8 @@ class Attempts:
             self._accepted.add(record.impersonate)
             self._spending.accepted(beside)
         elif isinstance(answer, Broken) and answer.absent and not self._accepted:
-            self._halt(UnreachableError(answer.detail, code="host.not-loop", hint=_UNTRUSTED))
+            message = "what answers the first creations is hardly Loop's API"
+            self._halt(UnreachableError(message, code="host.not-loop", hint=_NOT_LOOP, cause=answer.detail))
         streak = await self._judge(answer, live.posting, now, beside)
         if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
             return NotPosted(answer.detail)
@@ -246,7 +247,8 @@ class Attempts:
                     await self._pause(wait, detail, now)
                 streak = self._spending.badly("api", streak, now, detail)
                 if not trusted:
-                    self._halt(UnreachableError(detail, code="host.untrusted", hint=_UNTRUSTED))
+                    message = "whether this is the service can't be verified"
+                    self._halt(UnreachableError(message, code="host.untrusted", hint=_UNTRUSTED, cause=detail))
                 return streak
             case Throttled(wait, detail, unavailable):
                 if not unavailable:
@@ -264,7 +266,9 @@ class Attempts:
     async def _pause(self, wait: float | None, detail: str, now: float) -> None:
         """Closes the gate for everybody. A `Retry-After` is never shortened; jitter only lengthens."""
         if not wait:  # "again after 0 s" names no time either: taken at its word, it would be a storm of requests
-            if self._spending.rate.closed_until <= now:  # else one of several that were under way together has been counted
+            if (
+                self._spending.rate.closed_until <= now
+            ):  # else one of several that were under way together has been counted
                 self._unnamed_pauses += 1
             wait = min(self._policy.retry.max, self._policy.retry.base * 2.0 ** min(self._unnamed_pauses, 64))
         else:
@@ -302,7 +306,10 @@ class Attempts:
         who = f" (impersonating {identity})" if identity and denied.status == 403 else ""
         self._halt(
             RefusedError(
-                f"the service refused the account: HTTP {denied.status}{who}: {denied.detail}", code=code, hint=hint
+                f"the service refused the account (HTTP {denied.status}){who}",
+                code=code,
+                hint=hint,
+                cause=denied.detail,
             )
         )
         return True
@@ -334,7 +341,8 @@ class Attempts:
         except FileBroken as broken:
             detail = str(broken)
             if not broken.trusted:
-                self._halt(UnreachableError(detail, code="file-host.untrusted", hint=_UNTRUSTED_FILES))
+                message = "the host of the files can't be trusted"
+                self._halt(UnreachableError(message, code="file-host.untrusted", hint=_UNTRUSTED_FILES, cause=detail))
             now = self._clock.now()
             if broken.wait:
                 self._spending.places.refused(now, began, self._spending.downloading - 1)
@@ -398,6 +406,7 @@ def _same(digest: Digest | None, file: File | None) -> bool:
     return digest is not None and file is not None and digest.sha256 == file.sha256
 
 
+_NOT_LOOP = "Look at api.base_url (the default is https://api.intheloop.io) and at what proxy stands before it."
 _UNTRUSTED = "Check api.base_url, the proxy and the certificates (network.ca_file); nothing is sent to a host that can't be trusted."
 _UNTRUSTED_FILES = (
     "The file host must be https on a public address with a valid certificate; if yours is on a private address on "
@@ -407,7 +416,7 @@ REFUSALS = {
     401: ("account.token", "Make a new token in Loop's settings and put it where api.token refers to."),
     403: (
         "account.forbidden",
-        "The token's user may not use exports (a paid plan is needed), or may not impersonate this user.",
+        "Look in Loop whether the account's plan has the API, and what the token's user and api.impersonate may do.",
     ),
     451: ("account.unverified", "Verify the account in Loop, then run again."),
 }

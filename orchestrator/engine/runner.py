@@ -459,8 +459,9 @@ class Runner:
             if now >= self._spending.gives_up_at(host):
                 health = self._spending.health(host)
                 seconds = math.ceil(now - (health.bad_since or now))
-                message = f"{name} has given nobody a usable answer for {seconds} s; last: {health.detail}"
-                self.halt(UnreachableError(message, code=_SILENT[host][0], hint=_SILENT[host][1]))
+                message = f"{name} has given nobody a usable answer for {seconds} s"
+                code, hint = _SILENT[host]
+                self.halt(UnreachableError(message, code=code, hint=hint, cause=health.detail or None))
                 return True
         return False
 

@@ -468,9 +468,8 @@ class _Stepper:
         elif self.part.spent < self.policy.retry.exports:
             self._lose(report, Cause.CORRUPT)
         else:
-            self._fail(
-                code, f"the file is not what it should be, even exported anew: {message}", _LOSS_HINTS[Cause.CORRUPT]
-            )
+            hint = _CONTENT_HINTS.get(code, _LOSS_HINTS[Cause.CORRUPT])
+            self._fail(code, f"the file is not what it should be, even exported anew: {message}", hint)
 
     # ------------------------------------------------------------------------------------------------------- helpers
 
@@ -537,6 +536,11 @@ _LOSS_HINTS = {
     Cause.CORRUPT: "Run again later; if it stays so, tell Loop's support the report ids.",
     Cause.STUCK: "Ask for less at once (smaller windows), or raise retry.stuck_after.",
 }
+
+
+_BETWEEN = "Look at network.proxy and at what this machine reaches: something between here and the file host answers or alters. Then run again."
+_CONTENT_HINTS = {"content.page": _BETWEEN, "content.encoding": _BETWEEN}
+"""Where it is hardly the service's doing."""
 
 
 def _says_nothing(answer: CreateAnswer | StatusAnswer, streak: Streak | None) -> bool:

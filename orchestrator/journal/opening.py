@@ -91,7 +91,7 @@ def open_journal(
         refusal = disk_refusal(error, path)
         if refusal.code == "storage.full":
             raise refusal from None
-        raise JournalError(refusal.message, hint=refusal.hint) from None
+        raise JournalError(refusal.message, hint=refusal.hint, cause=refusal.cause) from None
     return Opened(connection, path, snapshot, account, rebuilt, warning)
 
 
@@ -185,8 +185,9 @@ def _migrate(
             raise
         # Nothing was changed. To begin anew, as after damage, would forget a journal that an older program can read.
         raise JournalError(
-            f"{path} could not be brought from version {version} to {newest(migrations)}: {error}",
+            f"{path} could not be brought from version {version} to {newest(migrations)}",
             code="journal.migration",
+            cause=str(error),
             hint=f"Please report it. The journal is as it was (a copy is {target.name}); the older program still reads it.",
         ) from error
 

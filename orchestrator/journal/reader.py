@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from orchestrator.engine.ports import Snapshot
-from orchestrator.errors import JournalError
+from orchestrator.errors import JournalError, said_by_system
 from orchestrator.journal.account import is_time, understood
 from orchestrator.journal.records import record_from_text
 from orchestrator.journal.refusals import open_refusal, primary_code
@@ -112,7 +112,9 @@ def undisturbed(state_dir: Path, look: Look[T], migrations: Sequence[Migration] 
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     except OSError as error:
         raise JournalError(
-            f"{path} can't be read: {error.strerror}", hint="See to the permissions of its folder."
+            f"{path} can't be read",
+            hint="See to the permissions of its folder.",
+            cause=said_by_system(error),
         ) from None
 
 
@@ -148,8 +150,9 @@ def _read(path: Path, how: str, look: Look[T], migrations: Sequence[Migration]) 
 
 def _damaged(path: Path, why: str) -> JournalError:
     return JournalError(
-        f"{path} is damaged: {why}",
+        f"{path} is damaged",
         code="journal.damaged",
+        cause=why,
         hint="Run the job: it moves the file aside and begins a new one from the manifest. Nothing that is stored is lost.",
     )
 

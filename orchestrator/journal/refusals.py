@@ -7,7 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from orchestrator.errors import JournalError, StorageError
+from orchestrator.errors import JournalError, StorageError, said_by_system
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -20,24 +20,28 @@ OWN_NAME = ".orchestrator"
 def disk_refusal(error: OSError, path: Path) -> StorageError:
     """The `StorageError` for an error of the system at `path`, a file or folder of the job's state."""
     if error.errno in FULL:
-        return full(path)
+        return full(path, said_by_system(error))
     if error.errno == errno.EROFS:
         return StorageError(
             f"{path} is on a read-only file system",
             code="storage.read-only",
+            cause=said_by_system(error),
             hint=f"Mount it writable, {_elsewhere(path)}.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return StorageError(
             f"no permission to write {path}",
             code="storage.permission",
+            cause=said_by_system(error),
             hint=f"Give this user the right to write there, {_elsewhere(path)}.",
         )
     if error.errno == errno.ELOOP:
         return symlink(path)
-    reason = os.strerror(error.errno) if error.errno else str(error)
     return StorageError(
-        f"{path} can't be used: {reason}", code="storage.io", hint=f"Look after that disk, {ELSEWHERE}."
+        f"{path} can't be used",
+        code="storage.io",
+        hint=f"Look after that disk, {ELSEWHERE}.",
+        cause=said_by_system(error) or str(error),
     )
 
 
@@ -47,11 +51,12 @@ def _elsewhere(path: Path) -> str:
     return ELSEWHERE if all(os.access(output, os.W_OK) for output in outputs) else "or change `output.to`"
 
 
-def full(path: Path) -> StorageError:
+def full(path: Path, cause: str | None = None) -> StorageError:
     return StorageError(
         f"the disk is full: {path} can't be written",
         code="storage.full",
         hint=f"Free some space (or raise the quota) and run again, {ELSEWHERE}.",
+        cause=cause,
     )
 
 
@@ -77,10 +82,11 @@ def says_full(error: sqlite3.Error) -> bool:
 def write_refusal(error: sqlite3.Error, path: Path) -> StorageError:
     """The `StorageError` for a journal that could not be written."""
     if says_full(error):
-        return full(path)
+        return full(path, str(error))
     return StorageError(
-        f"{path} could not be written: {error}",
+        f"{path} could not be written",
         code="storage.io",
+        cause=str(error),
         hint=f"What was journalled before stays. Look after that disk, {ELSEWHERE}.",
     )
 
@@ -89,6 +95,7 @@ def open_refusal(error: sqlite3.Error, path: Path) -> JournalError:
     """The `JournalError` for a journal that is whole, as far as is known, but can't be opened."""
     if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalError(
-            f"{path} is held by another program: {error}", hint="Close whatever has it open, and run again."
+            f"{path} is held by another program", hint="Close whatever has it open, and run again.", cause=str(error)
         )
-    return JournalError(f"{path} can't be opened: {error}", hint=f"See to its permissions and its disk, {ELSEWHERE}.")
+    hint = f"See to its permissions and its disk, {ELSEWHERE}."
+    return JournalError(f"{path} can't be opened", hint=hint, cause=str(error))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from orchestrator.errors import JobError, Problem
+from orchestrator.errors import JobError, Problem, said_by_system
 
 Path_ = tuple[str | int, ...]
 MAX_DEPTH = 50
@@ -53,9 +53,10 @@ def read_document(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        cause = said_by_system(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        hint = "look at the path after --scenario: it is relative to the folder in which the command is started"
         raise JobError(
-            Problem(f"the scenario {name} can't be read: {reason}", code="scenario.unreadable", file=name)
+            Problem("the scenario can't be read", code="scenario.unreadable", file=name, hint=hint, cause=cause)
         ) from None
     return parse_document(text, name)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from orchestrator.errors import JobError, Problem
+from orchestrator.errors import JobError, Problem, said_by_system
 from orchestrator.simulator.wire import break_off
 
 _BACKLOG = 1024
@@ -76,8 +76,9 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         raise JobError(
             Problem(
-                f"port {port} on {host} can't be opened: {error.strerror}",
+                f"port {port} on {host} can't be opened",
                 code="simulator.port",
+                cause=said_by_system(error),
                 hint="choose another port, or 0 for any that is free",
             )
         ) from None

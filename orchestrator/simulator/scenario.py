@@ -188,9 +188,7 @@ def _problem(document: Document, error: dict[str, Any]) -> Problem:
         said = "this key is not known"
         close = difflib.get_close_matches(str(path[-1]), _keys(), n=1)
         hint = f"did you mean {close[0]}?" if close else None
-    return Problem(
-        f"{key}: {said}", code="scenario.invalid", file=document.file, line=line, column=column, key=key, hint=hint
-    )
+    return Problem(said, code="scenario.invalid", file=document.file, line=line, column=column, key=key, hint=hint)
 
 
 def _keys() -> list[str]:

@@ -124,7 +124,7 @@ class LocalStorage:
 
     async def read_manifest(self) -> Manifest | None:
         data = await self.inspect(NAME, lambda file: file.read())
-        return None if data is None else await self._run(decode, data)
+        return None if data is None else await self._run(decode, data, str(self._path / NAME))
 
     async def write_manifest(self, manifest: Manifest) -> None:
         root, tmp = self._writable()

@@ -67,8 +67,8 @@ def encode(manifest: Manifest) -> Iterator[bytes]:
     yield b"\n]}\n"
 
 
-def decode(data: bytes) -> Manifest:
-    """Raises `StorageError` for a manifest of a newer version, and for what is none."""
+def decode(data: bytes, where: str = NAME) -> Manifest:
+    """Raises `StorageError` for a manifest of a newer version, and for what is none; `where` it lies."""
     try:
         value: Any = json.loads(data.decode("utf-8"))
         schema = value["schema"]
@@ -76,7 +76,7 @@ def decode(data: bytes) -> Manifest:
             raise ValueError(f"its schema is {schema!r}, not {FORMAT}{VERSION}")
         if int(schema.removeprefix(FORMAT)) > VERSION:
             raise StorageError(
-                f"{NAME} was written by a newer version of orchestrator: {schema}; this one knows {FORMAT}{VERSION}",
+                f"{where} was written by a newer version of orchestrator: {schema}; this one knows {FORMAT}{VERSION}",
                 code="storage.manifest-newer",
                 hint="Use that version of orchestrator or a newer one.",
             )
@@ -90,8 +90,9 @@ def decode(data: bytes) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise StorageError(
-            f"{NAME} can't be understood: {why}",
+            f"{where} can't be understood",
             code="storage.manifest",
+            cause=why,
             hint="Bring it back from a copy, or move it away: then only what the journal knows counts as stored.",
         ) from None
     return Manifest(job, tuple(exports))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.errors import StorageError
+from orchestrator.errors import StorageError, said_by_system
 
 _ELSEWHERE = {"output": "change `output.to`", "state": "choose another with `--state DIR`"}
 
@@ -39,7 +38,7 @@ _PERMISSION = (
 _NAME = (
     "storage.name",
     "the file system refuses this name",
-    "Shorten the labels of the matrix, or change `output.path`.",
+    "Shorten the labels of the matrix, or change `output.path` or `output.to`.",
 )
 _IN_THE_WAY = (
     "storage.in-the-way",
@@ -67,7 +66,7 @@ _MEANINGS = {
     errno.ENOENT: (
         "storage.gone",
         "a file or folder has vanished",
-        "Was the {folder} folder removed or unmounted during the run?",
+        "Bring the {folder} folder back (was it removed, or unmounted?), and run again.",
     ),
 }
 
@@ -77,11 +76,11 @@ def refusal(error: OSError, path: str, place: Place) -> StorageError:
     if error.errno in _MEANINGS:
         code, meaning, hint = _MEANINGS[error.errno]
         told = hint.format(folder=place.folder, elsewhere=_ELSEWHERE[place.folder])
-        return StorageError(f"{place.of(path)}: {meaning}", code=code, hint=told)
-    reason = os.strerror(error.errno) if error.errno else str(error)
+        return StorageError(f"{place.of(path)}: {meaning}", code=code, hint=told, cause=said_by_system(error))
     return StorageError(
-        f"{place.of(path)}: {reason}",
+        f"{place.of(path)}: the disk, or the connection to it, gave an error",
         code="storage.io",
+        cause=said_by_system(error) or str(error),
         hint="Look after the disk or the connection to it, and run again.",
     )
 
@@ -111,7 +110,9 @@ def in_the_way(path: str, what: str) -> StorageError:
 
 def missing(path: str) -> StorageError:
     return StorageError(
-        f"{path} is not there", code="storage.missing", hint="Was it moved or removed by something else?"
+        f"{path} is not there",
+        code="storage.missing",
+        hint="Something else has moved or removed it. Run again: the plan sees what there is.",
     )
 
 

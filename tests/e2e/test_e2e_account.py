@@ -47,7 +47,7 @@ async def test_an_account_that_may_not_ends_the_run(stage, status, code):
         report = await it.report(status=4)
         assert report["outcome"] == "refused"
         assert report["error"]["code"] == code
-        assert "planted" in report["error"]["message"], "the service's own words"
+        assert "planted" in report["error"]["cause"], "the service's own words"
         assert it.requests() <= 2
 
 

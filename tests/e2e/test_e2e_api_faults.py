@@ -162,6 +162,6 @@ async def test_an_api_that_redirects_is_not_followed(stage, on, code):
             it.job(months=1)
             ended = await it.run("run", "job.yaml", "--json")
             assert ended.status == 7, str(ended)
-            assert "redirects" in ended.json["error"]["message"]
+            assert "redirects" in ended.json["error"]["cause"]
             assert "?token" not in ended.out + ended.err
         assert heard == []

@@ -16,7 +16,7 @@ async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_o
         report = ended.json
         assert report["outcome"] == "unreachable"
         assert report["error"]["code"] == "host.unreachable"
-        assert "refused" in report["error"]["message"]
+        assert "refused" in report["error"]["cause"]
         assert report["api"]["possible_duplicates"] == 0
         assert report["counts"]["pending"] == 6
         assert ended.err.count("does not answer") == 1, "an outage is told once"
@@ -71,7 +71,7 @@ async def test_a_host_that_speaks_no_tls_is_not_tried_again(stage):
         ended = await it.run("run", "job.yaml", "--json")
         assert ended.status == 7
         assert ended.json["error"]["code"] == "host.untrusted"
-        assert "TLS" in ended.json["error"]["message"]
+        assert "TLS" in ended.json["error"]["cause"]
         assert ended.json["api"]["possible_duplicates"] == 0
 
 
@@ -80,4 +80,4 @@ async def test_a_name_that_does_not_resolve(stage):
         it.job(api={"base_url": "https://loop.invalid"}, retry={"outage": 0.5}, network={"proxy": "none"})
         ended = await it.run("run", "job.yaml", "--json")
         assert ended.status == 7
-        assert "loop.invalid can't be resolved" in ended.json["error"]["message"]
+        assert "loop.invalid can't be resolved" in ended.json["error"]["cause"]

@@ -98,7 +98,7 @@ async def test_a_proxy_password_stays_out_of_sight(stage):
         env = {"https_proxy": "http://joe:canary-password@127.0.0.1:9"}
         ended = await it.run("run", "job.yaml", "--json", "--verbose", env=env)
         assert ended.status == 7, str(ended)
-        assert "proxy 127.0.0.1:9" in ended.json["error"]["message"]
+        assert "proxy 127.0.0.1:9" in ended.json["error"]["cause"]
         assert "canary-password" not in ended.out + ended.err
 
 

@@ -107,6 +107,8 @@ def test_the_table_says_the_exit_status_to_which_the_error_leads():
             if name == "Problem"
             else CLASSES[name]("x", code=code.value)
         )
+        if CODES[code.value].ends == "none":
+            continue  # caught by whoever looks, and told as a warning
         assert exits.of_error(error) == exits.ENDS[CODES[code.value].ends], code.value
         seen.add(code.value)
     assert len(seen) > 40

@@ -102,7 +102,7 @@ async def test_a_run_ends_at_once_where_nobody_can_be_trusted_and_goes_on_with_t
         base_url = server.url.replace("127.0.0.1", "localhost")
         status, report = await run_of(tmp_path, base_url)
         assert (status, report["outcome"], report["error"]["code"]) == (7, "unreachable", "host.untrusted")
-        assert "SSL_CERT_FILE" in report["error"]["message"]
+        assert "SSL_CERT_FILE" in report["error"]["cause"]
         assert (greetings, server.heads) == (["localhost"], []), "it was not tried again"
         status, report = await run_of(tmp_path, base_url, SSL_CERT_FILE=ca_file)
         assert status == 1
