@@ -48,19 +48,19 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("orchestrator")
 LOGGER.addHandler(logging.NullHandler())  # or Python itself would print warnings where nobody has configured logging
 
-Path = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 Command = Literal["run", "submit", "collect"]
 
 
 def run_job(
-    job: Path,
+    job: StrPath,
     *,
     select: Sequence[str] = (),
     first: str | None = None,
     last: str | None = None,
     sets: Mapping[str, Any] | None = None,
     only: Only = "missing",
-    state: Path | None = None,
+    state: StrPath | None = None,
     command: Command = "run",
     deadline: float | str | None = None,
     fail_fast: bool = False,
@@ -113,14 +113,14 @@ def run_job(
 
 
 async def run_job_async(
-    job: Path,
+    job: StrPath,
     *,
     select: Sequence[str] = (),
     first: str | None = None,
     last: str | None = None,
     sets: Mapping[str, Any] | None = None,
     only: Only = "missing",
-    state: Path | None = None,
+    state: StrPath | None = None,
     command: Command = "run",
     deadline: float | str | None = None,
     fail_fast: bool = False,
@@ -154,14 +154,14 @@ async def run_job_async(
 
 
 def plan_job(
-    job: Path,
+    job: StrPath,
     *,
     select: Sequence[str] = (),
     first: str | None = None,
     last: str | None = None,
     sets: Mapping[str, Any] | None = None,
     only: Only = "missing",
-    state: Path | None = None,
+    state: StrPath | None = None,
     adopt: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> JobPlan:
@@ -175,20 +175,20 @@ def plan_job(
     task = load(os.fspath(job), ask, _variables(environ), now, others=True)
 
     async def look() -> JobPlan:
-        found = await survey(task, now, tell=LOGGER.warning, adopt=adopt)
+        found = await survey(task, now, tell=_warn, adopt=adopt)
         return cast("JobPlan", planning.document(task, found))
 
     return anyio.run(look)
 
 
 def job_status(
-    job: Path,
+    job: StrPath,
     *,
     select: Sequence[str] = (),
     first: str | None = None,
     last: str | None = None,
     sets: Mapping[str, Any] | None = None,
-    state: Path | None = None,
+    state: StrPath | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> JobStatus:
     """Where the job stands, from its journal alone, also while another process runs it. Needs no token.
@@ -197,17 +197,17 @@ def job_status(
     """
     _needs_no_loop("await asyncio.to_thread(job_status, …)")
     task = _task(job, _ask(select=select, first=first, last=last, sets=sets, state=state), environ)
-    return cast("JobStatus", looking.document(task, tell=LOGGER.warning))
+    return cast("JobStatus", looking.document(task, tell=_warn))
 
 
 def verify_job(
-    job: Path,
+    job: StrPath,
     *,
     select: Sequence[str] = (),
     first: str | None = None,
     last: str | None = None,
     sets: Mapping[str, Any] | None = None,
-    state: Path | None = None,
+    state: StrPath | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> JobVerification:
     """Reads every stored file again and compares it with manifest and journal. Needs no token.
@@ -216,14 +216,14 @@ def verify_job(
     """
     _needs_no_loop("await asyncio.to_thread(verify_job, …)")
     task = _task(job, _ask(select=select, first=first, last=last, sets=sets, state=state), environ)
-    results = verifying.verified(task, bool(select or first or last), tell=LOGGER.warning)
+    results = verifying.verified(task, bool(select or first or last), tell=_warn)
     return cast("JobVerification", verifying.document(results))
 
 
 # --------------------------------------------------------------------------------------------------- what goes in
 
 
-def _task(job: Path, ask: Ask, environ: Mapping[str, str] | None) -> Task:
+def _task(job: StrPath, ask: Ask, environ: Mapping[str, str] | None) -> Task:
     return load(os.fspath(job), ask, _variables(environ), SystemClock().now())
 
 
@@ -233,7 +233,7 @@ def _ask(
     first: str | None,
     last: str | None,
     sets: Mapping[str, Any] | None,
-    state: Path | None,
+    state: StrPath | None,
     only: Only = "missing",
 ) -> Ask:
     if isinstance(select, str):
@@ -273,6 +273,10 @@ def _needs_no_loop(instead: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ while it goes on
+
+
+def _warn(told: str) -> None:
+    LOGGER.warning(Redactor().text(told, lines=True))
 
 
 class _Cancellation:
