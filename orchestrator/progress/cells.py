@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from orchestrator.engine.events import ExportChanged, RunStarted, Standing, Told
 from orchestrator.engine.states import Record, State
 from orchestrator.progress.grid import FAILED, IN_FLIGHT, NOT_SETTLED, REFUSED, REPLACE, STORED, TO_RUN, Grid, Mark
@@ -24,13 +26,27 @@ _BEGUN = {
 
 
 class Cells:
-    """Observer of a run. `changed` counts the changes, so that an unchanged grid need not be painted again."""
+    """Observer of a run."""
 
     def __init__(self) -> None:
-        self.changed = 0
         self.marks: list[Mark] = []
-        self.grid: Grid | None = None
+        self._grid: Grid | None = None
         self._place: dict[str, int] = {}
+        self._painted: dict[tuple[int, int, bool], list[Text]] = {}
+        """The grid as it was painted last: most looks find it unchanged."""
+
+    @property
+    def worth_showing(self) -> bool:
+        return self._grid is not None
+
+    def lines(self, width: int, height: int, *, ascii_only: bool) -> list[Text]:
+        """The grid, at most so wide and high; empty if it is not worth showing."""
+        if self._grid is None:
+            return []
+        asked = width, height, ascii_only
+        if asked not in self._painted:
+            self._painted = {asked: self._grid.lines(self.marks, width, height, ascii_only=ascii_only)[:height]}
+        return self._painted[asked]
 
     def tell(self, told: Told) -> None:
         match told:
@@ -40,7 +56,7 @@ class Cells:
                 place, mark = self._place[record.key], mark_of(record)
                 if self.marks[place] is not mark:
                     self.marks[place] = mark
-                    self.changed += 1
+                    self._painted = {}
             case _:
                 pass
 
@@ -48,10 +64,10 @@ class Cells:
         axes = tuple(axis for axis, _ in told.exports[0].coordinates) if told.exports else ()
         # What the job no longer names may have had other axes.
         shown = [each for each in told.exports if tuple(axis for axis, _ in each.coordinates) == axes]
-        self.changed += 1
         self.marks = [_at_first(each) for each in shown]
         self._place = {each.key: n for n, each in enumerate(shown)}
-        self.grid = Grid(each.coordinates for each in shown) if len(shown) >= FEWEST else None
+        self._painted = {}
+        self._grid = Grid(each.coordinates for each in shown) if len(shown) >= FEWEST else None
 
 
 def mark_of(record: Record) -> Mark:

@@ -62,7 +62,7 @@ def picture(
         lines += _flow((Text(piece, "bold") for piece in pieces), width, joint=", ")
     lines += _flow(_facts(tally, now), width)
     lines = lines[:rows]
-    has_grid = cells is not None and cells.grid is not None
+    has_grid = cells is not None and cells.worth_showing
     problems = _problems(tally, now, width, rows - len(lines), each=1 if has_grid else 2)
     lines += _slowest(tally, now, width)[: rows - len(lines) - len(problems)] + problems
     lines += _grid(cells, width, rows - len(lines), ascii_only=ascii_only)
@@ -168,9 +168,7 @@ def _slowest(tally: Tally, now: float, width: int) -> list[Text]:
 
 
 def _grid(cells: Cells | None, width: int, room: int, *, ascii_only: bool) -> Sequence[Text]:
-    if cells is None or cells.grid is None or room < LEAST_GRID:
-        return []
-    return cells.grid.lines(cells.marks, width, room, ascii_only=ascii_only)[:room]
+    return cells.lines(width, room, ascii_only=ascii_only) if cells is not None and room >= LEAST_GRID else []
 
 
 def _alerts(tally: Tally, now: float) -> Iterable[list[str]]:

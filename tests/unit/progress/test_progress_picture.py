@@ -166,17 +166,18 @@ def test_what_is_stored_or_refused_before_the_run_is_in_its_grid_too(record):
     assert it.tally.slowest(3, T) == [("support 2000-05", 60.0)]
 
 
-def test_an_unchanged_cell_is_no_change(record):
+def test_a_grid_is_painted_anew_only_when_a_mark_has_changed(record):
     it = run(record, exports=24)
-    changed = it.cells.changed
+    painted = it.cells.lines(80, 10, ascii_only=False)
     it.tell(ExportChanged(T + 3, record(6, State.GENERATING), "alive"))
-    assert it.cells.changed == changed
+    assert it.cells.lines(80, 10, ascii_only=False) is painted
+    assert it.cells.lines(60, 10, ascii_only=False) is not painted
     it.tell(ExportChanged(T + 3, record(6, State.READY), "ready"))
-    assert it.cells.changed == changed + 1
+    assert "▾" in it.cells.lines(60, 10, ascii_only=False)[-1].plain
 
 
 def test_few_exports_and_few_lines_have_no_grid(record):
-    assert run(record, exports=3).cells.grid is None
+    assert not run(record, exports=3).cells.worth_showing
     it = run(record, exports=24)
     assert not any("2000" in line for line in text(it, T + 20, cells=it.cells, rows=5)[:4])
 
