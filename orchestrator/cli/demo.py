@@ -61,7 +61,7 @@ Read again and compared: all {len(results)} files are what the manifest says.
 Look at them:    {shown}/support/2025-01.json, {shown}/manifest.json
 
 Next, with a real account (`source .venv/bin/activate`, if this was `make demo`):
-  export LOOP_API_TOKEN=…       a token from Loop's web settings
+  export LOOP_API_TOKEN=…         a token from Loop's web settings
   orchestrator init               writes job.yaml; two lines of it are yours to edit
   orchestrator doctor job.yaml    looks whether all is in order, and creates nothing
   orchestrator plan job.yaml      shows what would be exported; contacts nobody
