@@ -18,7 +18,7 @@ SHOWN = 10
 """Annotations of one level that GitHub shows of a step."""
 NAMED = 5
 """Exports that are named of those that failed for one reason."""
-_NO_REASON: Mapping[str, Any] = {"code": "failed", "message": "no reason was kept", "cause": None, "hint": None}
+_NO_REASON: Mapping[str, Any] = {"code": "failed", "message": "no reason was kept", "hint": None}
 _CALM = ("succeeded", "failed", "parked")
 """Outcomes that the exports explain; any other is told by the run's own error."""
 
@@ -62,7 +62,9 @@ def of_record(record: Mapping[str, Any], file: str | None) -> list[Annotation]:
     found = [Annotation("error", code, message, file) for code, message in _failures(record["exports"])]
     if outcome not in _CALM:
         title = error["code"] if error else outcome
-        message = _with_more(error["message"], error["cause"], error["hint"]) if error else "a bug of ours: see the log"
+        message = (
+            _with_more(error["message"], error.get("cause"), error["hint"]) if error else "a bug of ours: see the log"
+        )
         found.insert(0, Annotation("error", title, message, file))
     found = _at_most(found, "reasons")
     duplicates = record["api"]["possible_duplicates"]
@@ -131,7 +133,7 @@ def _failures(exports: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
         if export["state"] == "failed":
             error = export["error"] or _NO_REASON
             name = " ".join(export["coordinates"].values()) or "the only export"
-            groups.setdefault((error["code"], error["message"], error["cause"], error["hint"]), []).append(name)
+            groups.setdefault((error["code"], error["message"], error.get("cause"), error["hint"]), []).append(name)
     for (code, message, cause, hint), names in groups.items():
         more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
         yield code, _with_more(f"{', '.join(names[:NAMED])}{more}: {message}", cause, hint)
