@@ -26,8 +26,10 @@ _REFUSED = "change what the job asks for, then run it; an unchanged request is s
 
 
 def verdict(outcome: str, counts: Mapping[str, int]) -> str:
-    """What became of a run. `counts` has `stored`, `renamed` and `failed`, and 0 for what there is none of."""
+    """What became of a run. `counts` has `stored`, `renamed`, `failed` and `pending`, and 0 for what there is none of."""
     match outcome:
+        case "succeeded" if counts["pending"]:  # only `submit` ends well with work left
+            return f"submitted, {count(counts['pending'], 'export')} to be collected"
         case "succeeded" if counts["stored"] or counts["renamed"]:
             stored = f", {count(counts['stored'], 'export')} stored" if counts["stored"] else ""
             renamed = f", {count(counts['renamed'], 'file')} renamed" if counts["renamed"] else ""
@@ -62,4 +64,15 @@ def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
     error, outcome = report.get("error"), report["outcome"]
     if error and error["hint"]:
         return str(error["hint"])
+    if outcome == "succeeded" and report["counts"]["pending"]:
+        return "`orchestrator collect`, or a whole `run`, brings home what is asked for; what Loop has finished expires after a while."
     return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
+
+
+def limits_found(report: Mapping[str, Any]) -> str | None:
+    """The limits as refusals have shown them; None if none has."""
+    found = report.get("found") or {}
+    rate, cap = found.get("requests_per_second"), found.get("unfinished")
+    pieces = [f"about {rate:.1f} requests a second"] if rate else []
+    pieces += [f"{count(cap, 'export')} unfinished at once"] if cap else []
+    return ", ".join(pieces) or None

@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.progress.ending import next_step, verdict, why
+from orchestrator.progress.ending import limits_found, next_step, verdict, why
 from orchestrator.progress.failures import failures, paragraph
 from orchestrator.progress.words import count, printable, size, spelled
 
@@ -157,7 +157,7 @@ def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]
     if api["posts"] or api["polls"]:
         asked = f"Requests to Loop: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}"
         yield f"{asked}, {api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"
-    if found := _found(report.get("found") or {}):
+    if found := limits_found(report):
         yield f"Limits found: {found}"
     duplicates = api["possible_duplicates"]
     if duplicates:
@@ -165,13 +165,6 @@ def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]
             f"{count(duplicates, 'possible duplicate')}: creations that got no readable answer, in this run or an earlier "
             "one. Loop may have made exports that nobody collects; the stored files are not affected."
         )
-
-
-def _found(found: Mapping[str, Any]) -> str:
-    rate, cap = found.get("requests_per_second"), found.get("unfinished")
-    pieces = [f"about {rate:.1f} requests a second"] if rate else []
-    pieces += [f"{count(cap, 'export')} unfinished at once"] if cap else []
-    return ", ".join(pieces)
 
 
 def _say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orchestrator.progress.words import count, label, printable, size, took
 from orchestrator.report import pictures
@@ -76,6 +76,16 @@ def _waited(export: Export, seconds: float) -> Mapping[str, float]:
     return waited
 
 
+def _with_code(text: str) -> Markup:
+    """`text` escaped, with what stands between backticks as code."""
+    pieces = printable(text).split("`")
+    if len(pieces) % 2 == 0:
+        return escape(printable(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if n % 2 else piece for n, piece in enumerate(pieces)
+    )
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -87,7 +97,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=count, filesize=size, took=took, px=lambda value: f"{value:.1f}".removesuffix(".0")
+        count=count, filesize=size, took=took, code=_with_code, px=lambda value: f"{value:.1f}".removesuffix(".0")
     )
     for name in ("style", "script"):
         text = _text(f"report.{'css' if name == 'style' else 'js'}").strip()

@@ -36,7 +36,7 @@ _HEADLINE = {"succeeded": "✅", "failed": "❌", "parked": "⏸️"}
 _MARKUP = re.compile(
     r"[\\`*_\[\]<>|~&$#@!]|:(?=//)"
 )  # what means something within a line; foreign text never begins one
-_WHOLE_WORDS = re.compile(r"\S*(?:@|#\d)\S*")
+_CODE = re.compile(r"`([^`]+)`|(\S*(?:@|#\d)\S*)")
 
 
 def render(record: Mapping[str, Any], *, limit: int) -> str:
@@ -47,7 +47,7 @@ def render(record: Mapping[str, Any], *, limit: int) -> str:
     """
     told = story(record)
     groups = failures(record["exports"])
-    head, tail = "\n".join(_head(record, told)), "\n".join(_figures(record))
+    head, tail = "\n".join(_head(record, told)), "\n".join(_figures(record, told))
     room = limit - _bytes(head, tail)
     if room < 0:
         return "\n".join(_fitting(head.splitlines(), limit, "(cut to fit)"))
@@ -62,9 +62,9 @@ def foreign(text: str, longest: int = LONGEST) -> str:
     text = printable(text).strip() or ("(unprintable)" if text else "")
     text = text if len(text) <= longest else f"{text[: longest - 1]}…"
     pieces, end = [], 0
-    for word in _WHOLE_WORDS.finditer(text):  # GitHub links mentions and issue numbers wherever they stand but in code
-        pieces += [_escaped(text[end : word.start()]), f"<code>{_escaped(word[0])}</code>"]
-        end = word.end()
+    for code in _CODE.finditer(text):  # GitHub links mentions and issue numbers wherever they stand but in code
+        pieces += [_escaped(text[end : code.start()]), f"<code>{_escaped(code[1] or code[2])}</code>"]
+        end = code.end()
     return "".join([*pieces, _escaped(text[end:])])
 
 
@@ -151,7 +151,7 @@ def _mark(row: Mapping[str, Export], window: str) -> str:
     return standing(export).mark if export is not None else ""
 
 
-def _figures(record: Mapping[str, Any]) -> Iterator[str]:
+def _figures(record: Mapping[str, Any], told: Story) -> Iterator[str]:
     api, counts = record["api"], record["counts"]
     took = spelled(seconds_taken(record))
     yield "\n### Figures\n"
@@ -164,6 +164,8 @@ def _figures(record: Mapping[str, Any]) -> Iterator[str]:
         f"- requests: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}, "
         f"{api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"
     )
+    if told.limits:
+        yield f"- limits found: {told.limits}"
     if api["possible_duplicates"]:
         yield f"- {count(api['possible_duplicates'], 'possible duplicate')} on the service: creations without a readable answer"
     run_id = f"run {foreign(record['run_id'])}, " if record["run_id"] else ""

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from orchestrator.errors import JobError, Problem
-from orchestrator.progress.ending import next_step, verdict, why
+from orchestrator.progress.ending import limits_found, next_step, verdict, why
 from orchestrator.progress.words import label, printable
 
 FORMAT = "orchestrator.run/"
@@ -119,6 +119,8 @@ class Story:
     why: str | None
     """What ended the run early."""
     next_step: str | None
+    limits: str | None
+    """Those of the service, as refusals have shown them."""
     counts: Mapping[str, int]
     """By standing, in the order in which they matter; no zeros."""
 
@@ -131,6 +133,7 @@ def story(record: Mapping[str, Any]) -> Story:
         f"{record['job'] or 'run'}: {verdict(record['outcome'], counts)}",
         why(record),
         next_step(record, all_invalid=invalid),
+        limits_found(record),
         {name: counts[name] for name in STANDINGS if counts[name]},
     )
 
@@ -183,6 +186,7 @@ def _check(record: Mapping[str, Any]) -> None:
     seconds_taken(record)
     _check_error(record.get("error"))
     _may_be_text(record, "reason")
+    _amounts(value or 0 for value in (record.get("found") or {}).values())
     for bucket in record.get("history") or ():
         _amounts(bucket[name] for name in ("at", "posts", "polls", "throttled", "paused"))
         if not 0 < bucket["seconds"] < LONGEST:

@@ -84,6 +84,13 @@ def test_failures_are_told_before_the_grid_with_code_cause_and_hint():
     assert "orchestrator explain export.failed" in text
 
 
+def test_a_command_in_a_hint_stands_as_code_and_nothing_else_does():
+    exports = [failed("2024-01", hint="see `status <JOB>` & more"), failed("2024-02", hint="an odd ` <b>")]
+    text = html.render(run_record(*exports, outcome="failed"))
+    assert "see <code>status &lt;JOB&gt;</code> &amp; more" in text
+    assert "an odd ` &lt;b&gt;" in text
+
+
 def test_a_run_that_did_nothing_has_a_page_too():
     error = {"code": "account.token", "message": "the token is refused", "hint": "Make a new one."}
     text = html.render(run_record(outcome="refused", error=error, history=[]))

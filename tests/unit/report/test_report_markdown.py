@@ -91,6 +91,23 @@ def test_mentions_stand_in_code_where_nobody_is_called():
     assert markdown.foreign("ask @ops or a@b.example") == "ask <code>\\@ops</code> or <code>a\\@b.example</code>"
 
 
+def test_a_command_in_a_hint_stands_as_code():
+    text = markdown.render(run_record(failed("2024-01", hint="see `status` | more"), outcome="failed"), limit=PLENTY)
+    assert "hint: see <code>status</code> &#124; more" in text
+
+
+def test_a_submitted_half_is_told_as_such_and_what_brings_it_home():
+    text = markdown.render(run_record(export("2024-01", "pending"), command="submit"), limit=PLENTY)
+    assert text.startswith("## ✅ support-backfill: submitted, 1 export to be collected\n")
+    assert "<code>orchestrator collect</code>" in text
+
+
+def test_the_limits_that_refusals_have_shown_are_told():
+    found = {"requests_per_second": 4.83, "unfinished": 16}
+    text = markdown.render(run_record(export("2024-01"), found=found), limit=PLENTY)
+    assert "- limits found: about 4.8 requests a second, 16 exports unfinished at once" in text
+
+
 @pytest.mark.parametrize("limit", [0, 10, 200, 700, 2_000, 10_000, 60_000])
 def test_the_limit_holds_and_no_line_is_torn(limit):
     exports = [failed(window, f"reason {n} — ünïcode", team=f"team-{n}") for n, window in enumerate(months(2015, 10))]
