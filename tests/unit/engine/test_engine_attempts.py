@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
-from fakes import Contents, FileHost, LoopClock, Service, Told, make_export, make_policy
+from fakes import Contents, FileHost, LoopClock, Made, Service, Told, make_export, make_policy
 
 from orchestrator.engine.attempts import Attempts
 from orchestrator.engine.ports import Accepted, Throttled
@@ -70,6 +71,20 @@ async def test_nothing_is_sent_through_a_gate_that_closed_after_the_decision():
     assert isinstance(fact.answer, Throttled)
     assert desk.service.requests == []
     assert desk.spending.rate._reserved == 0
+
+
+async def test_a_429_without_a_time_is_a_pause_of_its_own_also_while_the_gate_is_shut():
+    desk = Desk()
+    began = desk.clock.now()
+    desk.service.before_post = lambda request, n: Throttled(1, "slow down")
+    desk.service.made["report-0000"] = Made("report-0000", {}, began, 60)
+    desk.service.on_get = lambda made, n: Throttled(0, "slow down")
+    creating = asyncio.create_task(desk.create())
+    await asyncio.sleep(0.01)
+    desk.service.latency = 0.9
+    await desk.poll()
+    await creating
+    assert desk.spending.rate.closed_until >= began + 0.9 + make_policy().retry.base
 
 
 async def test_no_post_is_sent_once_the_run_parks():
