@@ -40,7 +40,7 @@ SCENARIO = Scenario(
     rows={"min": 800, "max": 6000},
     latency=0.03,
     max_unfinished=14,
-    download_rate=900_000,
+    download_rate=2_500_000,
     faults=[
         {"on": "create", "do": "status", "code": 400, "match": {"team": "id-partners", "nth": 8}, "times": 1},
         {"on": "create", "do": "status", "code": 429, "retry_after": 4, "match": {"nth": 62}, "times": 1},

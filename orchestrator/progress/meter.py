@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 
@@ -22,18 +23,18 @@ class Meter:
             self._seconds.append((second, n))
         self._forget_before(at)
 
-    def lately(self, now: float) -> int:
-        """How much has come within the window."""
+    def lately(self, now: float, since: float = -math.inf) -> int:
+        """How much has come within the window, and since that moment."""
         self._forget_before(now)
-        return sum(n for _, n in self._seconds)
+        return sum(n for second, n in self._seconds if second > since)
 
     def rate(self, now: float, since: float | None = None) -> float:
-        """A second's share of it, counted from `since` or the first that came, if that lies within the window; 0 if nothing came."""
+        """A second's share of it, counted from `since` or else from the first that came; 0 if nothing came."""
+        if since is not None:
+            begin = max(since, now - self._window)
+            return self.lately(now, begin - 1) / max(1.0, now - begin)
         lately = self.lately(now)
-        if not lately:
-            return 0.0
-        begin = self._seconds[0][0] if since is None else max(since, now - self._window)
-        return lately / max(1.0, now - begin)
+        return lately / max(1.0, now - self._seconds[0][0]) if lately else 0.0
 
     def _forget_before(self, now: float) -> None:
         while self._seconds and self._seconds[0][0] <= now - self._window:

@@ -31,8 +31,10 @@ from orchestrator.progress.words import label, printable
 
 RATE_WINDOW = 10.0
 """Seconds over which bytes and requests a second are taken."""
-PACE_WINDOW = 120.0
-"""The same for exports that are finished."""
+PACE_WINDOW = (60.0, 900.0)
+"""The same for exports that are finished: at least, and at most."""
+PACE_TURNS = 4
+"""How often an export's duration fits into that window: less would see a wave, or the trough between two."""
 ESTIMATE_AFTER = 3
 """Exports that must have finished before an ETA is ventured from them alone."""
 ESTIMATE_FROM = 10.0
@@ -94,7 +96,7 @@ class Tally:
         self._received: dict[str, int] = {}
         self._bytes = Meter(RATE_WINDOW)
         self._asked = Meter(RATE_WINDOW)
-        self._finished = Meter(PACE_WINDOW)
+        self._finished = Meter(PACE_WINDOW[1])
         self._generated = 0
 
     # ------------------------------------------------------------------------------------------------- figures
@@ -156,7 +158,14 @@ class Tally:
 
     def pace(self, now: float) -> float:
         """Exports that are finished in a second, over the last minutes."""
-        return self._finished.rate(now, self.started_at)
+        return self._finished.rate(now, self._lately(now))
+
+    def _lately(self, now: float) -> float:
+        """Since when the run's pace is taken."""
+        duration = self.learned.seconds if self.learned is not None else None
+        least, most = PACE_WINDOW
+        window = min(most, max(least, PACE_TURNS * (duration or 0.0)))
+        return max(now - window, self.started_at or 0.0)
 
     def slowest(self, most: int, now: float) -> list[tuple[str, float]]:
         """Of the exports at Loop those that were asked for first: names, and ages in seconds."""
@@ -193,7 +202,7 @@ class Tally:
                 longest=learned.longest or seconds,
                 requests=max(1.0, each),
                 fetching=sum(self._fetched) / len(self._fetched) if self._fetched else 0.0,
-                finished=self._finished.lately(now),
+                finished=self._finished.lately(now, self._lately(now)),
                 pace=self.pace(now),
             )
         )
