@@ -25,6 +25,7 @@ class Desk:
         self.clock = LoopClock()
         self.service = Service(self.clock)
         self.parked = False
+        self.journal = MemoryJournal()
         policy, observer = make_policy(), Told()
         self.spending = Spending(policy, observer)
         self.attempts = Attempts(
@@ -32,7 +33,7 @@ class Desk:
             files=FileHost(self.service),
             storage=MemoryStorage(),
             contents=Contents(),
-            account=JournalAccount(MemoryJournal(), self.clock),
+            account=JournalAccount(self.journal, self.clock),
             clock=self.clock,
             observer=observer,
             policy=policy,
@@ -75,6 +76,7 @@ async def test_nothing_is_sent_through_a_gate_that_closed_after_the_decision():
 
 async def test_a_429_without_a_time_is_a_pause_of_its_own_also_while_the_gate_is_shut():
     desk = Desk()
+    await desk.journal.open()
     began = desk.clock.now()
     desk.service.before_post = lambda request, n: Throttled(1, "slow down")
     desk.service.made["report-0000"] = Made("report-0000", {}, began, 60)
