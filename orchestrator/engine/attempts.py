@@ -266,10 +266,8 @@ class Attempts:
     async def _pause(self, wait: float | None, detail: str, now: float) -> None:
         """Closes the gate for everybody. A `Retry-After` is never shortened; jitter only lengthens."""
         if not wait:  # "again after 0 s" names no time either: taken at its word, it would be a storm of requests
-            if (
-                self._spending.rate.closed_until <= now
-            ):  # else one of several that were under way together has been counted
-                self._unnamed_pauses += 1
+            # Of several that were under way together, one counts; each is a pause from its own answer on.
+            self._unnamed_pauses += self._spending.rate.closed_until <= now
             wait = min(self._policy.retry.max, self._policy.retry.base * 2.0 ** min(self._unnamed_pauses, 64))
         else:
             self._unnamed_pauses = 0
