@@ -24,8 +24,8 @@ SPANS = 5.0
 SPANS_AFTER_SIGNAL = 2.0
 SHARE = 0.1
 """The part of `--deadline` that is reserved at the most."""
-MARGIN = 0.2
-"""Seconds before the deadline in which a process ends."""
+MARGIN = 1.0
+"""Seconds before the deadline that a process takes to begin and to end."""
 
 
 class Ending:

@@ -16,19 +16,25 @@ _ESCAPES = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # strings: titles, hyperlinks
     r"|\x1b[ -/]*[0-~]"  # the two-character ones
 )
+# What runners of pipelines obey in a log: GitHub's `::command …::` at the beginning of a line, where wrapping may bring it, and
+# `##[command]` anywhere in one; Azure's and TeamCity's forms of the latter.
+_COMMANDS = re.compile(
+    r"(?:^|(?<=\s)):(?=:[a-z-]+(?:\s[^\n]*?)?::)|#(?=#(?:\[|[a-z]+\[))", re.IGNORECASE | re.MULTILINE
+)
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They would turn the order of what follows around: a message could then read as something else.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """`text` without anything that a terminal would obey: escape sequences, control and bidi characters.
+    """`text` without anything that a terminal or a pipeline's runner would obey: escape sequences, control and bidi
+    characters, workflow commands.
 
-    What came from a service or a file may try to move the cursor, hide text or forge a line. A run of control
-    characters becomes one blank; with `lines`, line feeds and tabs stay.
+    What came from a service or a file may try to move the cursor, hide text, forge a line or mask what comes after it. A run of
+    control characters becomes one blank; with `lines`, line feeds and tabs stay. A command is broken by a blank in its mark.
     """
     if text.isascii() and text.isprintable():
-        return text
+        return _COMMANDS.sub(_broken, text)
     text = _ESCAPES.sub("", text)
     kept: list[str] = []
     for char in text:
@@ -38,7 +44,11 @@ def printable(text: str, *, lines: bool = False) -> str:
             kept.append(char)
         elif kept and kept[-1] != " ":
             kept.append(" ")
-    return "".join(kept)
+    return _COMMANDS.sub(_broken, "".join(kept))
+
+
+def _broken(mark: re.Match[str]) -> str:
+    return f"{mark[0]} "
 
 
 def label(coordinates: Mapping[str, str]) -> str:

@@ -59,3 +59,20 @@ def test_nothing_that_a_terminal_obeys_survives(text, clean):
 
 def test_lines_stay_where_they_are_wanted():
     assert printable("a\n\tb\x1b]0;x\nc", lines=True) == "a\n\tb\nc"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("::add-mask::e", ": :add-mask::e"), ("a ::set-output name=x::y", "a : :set-output name=x::y"),
+     ("x ##[add-mask]e", "x # #[add-mask]e"), ("##vso[task.complete]", "# #vso[task.complete]"),
+     ("a\u2028::debug::b", "a : :debug::b")],
+)  # fmt: skip
+def test_nothing_is_left_that_a_pipelines_runner_would_obey(said, shown):
+    assert printable(said) == shown
+
+
+@pytest.mark.parametrize(
+    "said", ["no connection to ::1", "a::b::c", "tests/x.py::test_y", "## heading", "#[x]", "1::2 :: 3"]
+)
+def test_what_only_looks_like_a_command_stays(said):
+    assert printable(said) == said
