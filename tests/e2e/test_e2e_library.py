@@ -107,7 +107,11 @@ async def test_a_run_in_two_halves(stage):
     async with stage(duration=1.0) as it:
         job = it.job(months=2)
         submitted = await run_job_async(job, command="submit", environ=WITH_TOKEN)
-        assert (submitted["command"], submitted["outcome"], submitted["counts"]["pending"]) == ("submit", "succeeded", 2)
+        assert (submitted["command"], submitted["outcome"], submitted["counts"]["pending"]) == (
+            "submit",
+            "succeeded",
+            2,
+        )
         collected = await run_job_async(job, command="collect", environ=WITH_TOKEN)
         assert (collected["outcome"], collected["counts"]["stored"], collected["api"]["posts"]) == ("succeeded", 2, 0)
         it.check_stored(2)
@@ -140,12 +144,13 @@ async def test_what_blocks_refuses_to_be_called_where_an_event_loop_runs_and_nam
 
 async def test_several_jobs_run_at_once_in_one_process_and_two_runs_of_one_job_exclude_each_other(stage):
     async with stage() as it:
-        jobs = [it.job(name=f"{n}.yaml", output={"to": f"./{n}"}, request={"tags": [f"tag-{n}"]}) for n in "ab"]
+        jobs = [it.job(name=f"{n}.yaml", output={"to": f"./{n}"}, request={"tags": [f"tag-{n}"]}) for n in "abc"]
         reports = await asyncio.gather(
             run_job_async(jobs[0], environ=WITH_TOKEN),
-            asyncio.to_thread(run_job, jobs[1], environ=WITH_TOKEN),
+            run_job_async(jobs[1], environ=WITH_TOKEN),
+            asyncio.to_thread(run_job, jobs[2], environ=WITH_TOKEN),
         )
-        assert [report["outcome"] for report in reports] == ["succeeded", "succeeded"]
+        assert [report["outcome"] for report in reports] == ["succeeded"] * 3
         ended = await asyncio.gather(
             *(run_job_async(jobs[0], only="all", environ=WITH_TOKEN) for _ in range(2)), return_exceptions=True
         )
