@@ -194,6 +194,8 @@ class StagesPicture:
     bars: list[Bar]
     left_out: int
     """Exports that are not drawn: the shortest."""
+    cut: int
+    """Lines that are longer than the picture is wide."""
     paths: Mapping[str, str]
     """By stage; `cross` where one failed."""
     ticks: list[Tick]
@@ -232,22 +234,26 @@ def draw_stages(exports: Sequence[Export], seconds: float) -> StagesPicture | No
     ways = [_Way(n, export, found) for n, export in enumerate(exports) if (found := list(spans(export, seconds)))]
     created = [way for way in ways if way.created < way.ended]
     aligned = len(created) > TALLEST / LABELLED
-    shown, length = sorted(ways, key=lambda way: way.created), seconds
+    shown, length, tallest = sorted(ways, key=lambda way: way.created), seconds, TALLEST
     if aligned:
         shown = sorted(created, key=lambda way: way.created - way.ended)[:BARS]
-        length = shown[0].ended - shown[0].created
+        # A few that were made anew again and again would press all others against the edge.
+        usual = shown[len(shown) // 50]
+        length = min(shown[0].ended - shown[0].created, (usual.ended - usual.created) * 1.5)
+        tallest = TALLEST * 2 / 3
     if not shown:
         return None
-    row = min(BAR, TALLEST / len(shown))
+    row = min(BAR, tallest / len(shown))
     gap = row / 6 if row > 4 else 0.0
     scale = (WIDTH - GUTTER) / (length or 1.0)
     paths: dict[str, list[str]] = {name: [] for name in (*STAGES, "cross")}
     for line, way in enumerate(shown):
         y, zero = line * row, way.created if aligned else 0.0
         for name, begin, end in way.spans:
-            if begin >= zero:
-                paths[name].append(_thin(GUTTER + (begin - zero) * scale, y, (end - begin) * scale, row - gap))
-        if way.export["state"] == "failed":
+            if zero <= begin < zero + length:
+                width = min(end - begin, zero + length - begin)
+                paths[name].append(_thin(GUTTER + (begin - zero) * scale, y, width * scale, row - gap))
+        if way.export["state"] == "failed" and way.ended - zero <= length:
             paths["cross"].append(_cross(GUTTER + (way.ended - zero) * scale - 2, y + (row - gap) / 2 - 8, 16))
     totals = {name: sum(e - b for way in ways for each, b, e in way.spans if each == name) for name in STAGES}
     return StagesPicture(
@@ -259,6 +265,7 @@ def draw_stages(exports: Sequence[Export], seconds: float) -> StagesPicture | No
             for line, way in enumerate(shown)
         ],
         left_out=len(created) - len(shown) if aligned else 0,
+        cut=sum(way.ended - way.created > length for way in shown) if aligned else 0,
         paths={name: "".join(path) for name, path in paths.items() if path},
         ticks=ticks(length),
         means={name: total / len(ways) for name, total in totals.items() if total},

@@ -166,6 +166,15 @@ def test_few_exports_stand_on_the_run_s_time_with_their_names_and_many_by_their_
     assert many.height <= pictures.TALLEST + 1
 
 
+def test_a_few_that_took_much_longer_than_the_others_are_cut_off_and_that_is_told():
+    slow = export("x", stages=[["queued", 0.0], ["service", 1.0], ["end", 90_000.0]])
+    record = run_record(*(export(f"{n}") for n in range(200)), slow, finished_at="2026-11-28T08:00:00Z")
+    picture = pictures.draw_stages(record["exports"], 172_800.0)
+    assert picture.cut == 1
+    assert picture.ticks[-1].text == "0:50"  # the others took 34 s
+    assert "1 go on beyond the edge" in html.render(record)
+
+
 def test_an_export_that_is_not_done_waits_until_the_run_ends():
     assert list(pictures.spans(export("2024-01", "pending"), 95.0)) == [("queued", 0.0, 95.0)]
 
