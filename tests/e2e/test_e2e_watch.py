@@ -51,6 +51,22 @@ async def test_it_shows_the_run_until_that_ends_and_then_where_the_job_stands(st
         assert not it.leftovers(), "the journal is one file, although somebody looked at it"
 
 
+async def test_what_an_earlier_run_has_stored_is_none_of_this_one_s_work(stage):
+    stuck = {"on": "create", "do": "stuck", "match": {"nth": [5, 6]}}
+    async with stage(faults=[stuck]) as it:
+        it.job(months=3)
+        await it.report()
+        it.job(months=8, limits={"unfinished": 2})
+        run = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.data_files()) == 4 and len(it.sim.stats.posts) == 6)
+        watcher, terminal = await watching(it)
+        await it.until(lambda: "2 waiting ~ 2 at Loop ▾ 0 ready or downloading" in shown(terminal))
+        assert "1 of 5 stored" in shown(terminal)
+        run.send(signal.SIGTERM)
+        await asyncio.gather(run.ended(), watcher.ended())
+        await terminal.over.wait()
+
+
 async def test_what_happens_while_it_watches_is_seen_to_happen(stage):
     late = {"on": "get", "do": "delay", "seconds": 600, "match": {"start": 1583020800}}
     async with stage(faults=[late]) as it:
