@@ -178,10 +178,17 @@ def _rounded(n: float) -> int:
 
 
 def _time(found: Range) -> str:
-    low, high = about(found.low), about(found.high)
-    return high if low == high else f"{low} to {high.removeprefix('about ')}"
+    return _between(about(found.low), about(found.high).removeprefix("about ")) or about(found.high)
 
 
 def _bytes(found: Range) -> str:
-    low, high = size(found.low), size(found.high)
-    return high if low == high else f"{low} to {high}"
+    return _between(size(found.low), size(found.high)) or size(found.high)
+
+
+def _between(low: str, high: str) -> str | None:
+    """`18 to 21 MB`, `about 5 min to 1 h 20 min`; None if both are the same in words."""
+    if low.removeprefix("about ") == high:
+        return None
+    number, _, unit = high.partition(" ")
+    same = unit.isalpha() and low.endswith(f" {unit}")
+    return f"{low.removesuffix(f' {unit}')} to {number} {unit}" if same else f"{low} to {high}"
