@@ -1,9 +1,9 @@
 """Hooks and telemetry of a run: which hook is called, what it gets and may not get, and that none of it changes how the run ends."""
 
 import json
+import re
 import signal
 import sys
-import time
 
 import pytest
 from parrot import Parrot
@@ -99,11 +99,10 @@ async def test_a_hook_that_takes_too_long_is_ended_with_all_it_has_started(stage
 async def test_a_hook_is_within_the_deadline(stage):
     async with stage() as it:
         it.job(hooks={"on_success": ["sleep", "1000"]})
-        began = time.monotonic()
         ended = await it.run("run", "job.yaml", "--deadline", "8s")
         assert ended.status == 0
-        assert "was ended" in ended.people
-        assert time.monotonic() - began <= 8  # a bound that the program promises, no measurement
+        (seconds,) = re.findall(r"was ended: it took longer than ([0-9.]+) s", ended.people)
+        assert float(seconds) < 7  # of the hook's own minute
 
 
 async def test_what_a_hook_prints_is_shown_without_secrets_and_escapes(stage):
