@@ -51,6 +51,10 @@ class OrchestratorError(Exception):
         if code is not None:
             self.code = code
 
+    def __str__(self) -> str:
+        """Message and cause, for whoever meets the error as an exception."""
+        return f"{self.message} ({self.cause})" if self.cause else self.message
+
     def as_json(self) -> dict[str, Any]:
         """The `error` object of reports."""
         return {"code": self.code, "message": self.message, "cause": self.cause, "hint": self.hint}

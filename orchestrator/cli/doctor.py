@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,9 @@ async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | Non
 
 
 def _show(findings: Sequence[Finding], status: int, next_step: str) -> None:
-    for line in _lines(findings):
-        say.result(line)
+    for finding in findings:
+        for line in _lines(finding):
+            say.result(line)
     wrong = [finding for finding in findings if finding.verdict == "wrong"]
     warnings = sum(finding.verdict == "warning" for finding in findings)
     if wrong:
@@ -98,10 +100,25 @@ def _show(findings: Sequence[Finding], status: int, next_step: str) -> None:
         )
 
 
-def _lines(findings: Iterable[Finding]) -> Iterable[str]:
-    for finding in findings:
-        code = f" [{finding.code}]" if finding.code else ""
-        yield say.hanging(f"{finding.verdict:<8} {finding.check:<12} {finding.found}{code}", indent=0, hang=22)
-        for name, text in (("cause", finding.cause), ("hint", finding.hint)):
-            if text:
-                yield say.hanging(f"{name}: {text}", indent=22, hang=len(name) + 2)
+def _lines(finding: Finding) -> Iterable[str]:
+    code = f" [{finding.code}]" if finding.code else ""
+    told = [say.hanging(f"{finding.verdict:<8} {finding.check:<12} {finding.found}{code}", indent=0, hang=22)]
+    told += [
+        say.hanging(f"{name}: {text}", indent=22, hang=len(name) + 2)
+        for name, text in (("cause", finding.cause), ("hint", finding.hint))
+        if text
+    ]
+    # A path or a name of the job file may hold what a terminal would obey.
+    first, *more = map(say.clean_lines, told)
+    verdict = len(finding.verdict)
+    yield _coloured(first[:verdict], finding.verdict) + first[verdict:]
+    yield from more
+
+
+def _coloured(text: str, verdict: str) -> str:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return click.style(text, fg=_COLOURS.get(verdict), bold=verdict == "wrong")
+
+
+_COLOURS = {"ok": "green", "warning": "yellow", "wrong": "red"}

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestrator.api.probe import NOBODYS
 from orchestrator.cli import wiring
@@ -129,7 +130,7 @@ def history(task: Task) -> Iterator[Finding]:
         yield warning("duplicates", f"{count(duplicates, 'possible duplicate')} so far", hint)
 
 
-def limits(task: Task, account: Mapping[str, object], now: float) -> Iterator[Finding]:
+def limits(task: Task, account: Mapping[str, Any], now: float) -> Iterator[Finding]:
     """What is known of the account's limits, and whether it is to be left in peace."""
     section = task.limits
     told = []
@@ -140,7 +141,7 @@ def limits(task: Task, account: Mapping[str, object], now: float) -> Iterator[Fi
         told.append(
             f"{AUTO[name][0]:g} {unit} to begin with (auto)" if value == "auto" else f"at most {value:g} {unit}"
         )
-    found = Found(**account.get("found", {}))  # type: ignore[arg-type]  # `understood` has looked at it
+    found = Found(**account.get("found", {}))
     if found.per_second is not None:
         told.append(f"found by earlier runs: {found.per_second:.3g} requests a second")
     if found.unfinished is not None:
@@ -154,7 +155,7 @@ def limits(task: Task, account: Mapping[str, object], now: float) -> Iterator[Fi
     yield warning("limits", f"the service asked for silence until {_utc(now + left)} ({spelled(left)})", hint)
 
 
-def pause_left(account: Mapping[str, object], now: float) -> float:
+def pause_left(account: Mapping[str, Any], now: float) -> float:
     """Seconds for which the service asked for silence; none if it is not positive."""
     pause = account.get("pause")
     return left_of(pause, now) if isinstance(pause, Mapping) else 0.0
@@ -181,20 +182,20 @@ def _about_token(task: Task, found: str) -> Iterator[Finding]:
     yield ok("token", told)
 
 
-async def plan(task: Task, now: float, account: Mapping[str, object]) -> tuple[float | None, list[Finding]]:
+async def plan(task: Task, now: float, account: Mapping[str, Any]) -> tuple[float | None, list[Finding]]:
     """What a run would do; and how many bytes it may bring."""
     try:
         memory, items = await wiring.look(task, now)
     except OrchestratorError as error:
         return None, list(wrong("plan", error))
     work = sum(item.has_work for item in items)
-    lessons = [Lesson(*lesson) for lesson in account.get("lessons", ())]  # type: ignore[attr-defined]  # as above
+    lessons = [Lesson(*lesson) for lesson in account.get("lessons", ())]
     ahead = forecast(items, memory.records, policy=task.policy(), lessons=lessons)
     needed = ahead.bytes.high if ahead is not None and ahead.bytes is not None else None
     return needed, [ok("plan", f"{count(work, 'export')} to do, of {len(items):,}")]
 
 
-def account_of(task: Task) -> Mapping[str, object]:
+def account_of(task: Task) -> Mapping[str, Any]:
     """What the journal keeps of the account; nothing where it can't be read, which is told elsewhere."""
     with contextlib.suppress(OrchestratorError):
         return read_account(task.state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 from yarl import URL
@@ -91,9 +92,9 @@ async def service(task: Task, network: Network, token: str, clock: SystemClock, 
     return [*_reached(task, probed, took), *_certificate(probed, clock), *_account(probed, identity), *_clock(probed)]
 
 
-async def _take_turn(task: Task, shared: os.PathLike[str], clock: SystemClock) -> None:
+async def _take_turn(task: Task, shared: Path, clock: SystemClock) -> None:
     """Other runs of the account are at work: this question takes its place in their row."""
-    machine = Machine(shared)  # type: ignore[arg-type]
+    machine = Machine(shared)
     rate = task.policy().limits.requests_per_second
     try:
         turn = machine.take(clock.now(), 1 / rate, 0)

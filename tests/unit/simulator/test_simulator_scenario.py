@@ -68,12 +68,12 @@ def test_every_problem_is_told_with_its_place():
         "sed: 1\nrows: many\nfaults:\n  - {on: create, do: truncate}\n  - on: get\n    do: status\noutages: [{at: 1}]\n"
     )
     assert problems(text) == [
-        ("s.yaml:1:1", "sed", "sed: this key is not known"),
-        ("s.yaml:2:1", "rows.min", "rows.min: found 'many'; input should be a valid integer, unable to parse string as an integer"),
-        ("s.yaml:2:1", "rows.max", "rows.max: found 'many'; input should be a valid integer, unable to parse string as an integer"),
-        ("s.yaml:4:5", "faults.0", "faults.0: truncate can't be planted on create; allowed is on: download"),
-        ("s.yaml:5:5", "faults.1", "faults.1: status needs code"),
-        ("s.yaml:7:11", "outages.0.for", "outages.0.for: Field required"),
+        ("s.yaml:1:1", "sed", "this key is not known"),
+        ("s.yaml:2:1", "rows.min", "found 'many'; input should be a valid integer, unable to parse string as an integer"),
+        ("s.yaml:2:1", "rows.max", "found 'many'; input should be a valid integer, unable to parse string as an integer"),
+        ("s.yaml:4:5", "faults.0", "truncate can't be planted on create; allowed is on: download"),
+        ("s.yaml:5:5", "faults.1", "status needs code"),
+        ("s.yaml:7:11", "outages.0.for", "Field required"),
     ]  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read(tmp_path, content):
     with pytest.raises(JobError) as raised:
         load_scenario(file)
     assert raised.value.code == "scenario.unreadable"
-    assert str(file) in raised.value.message
+    assert [problem.file for problem in raised.value.problems] == [str(file)]
 
 
 def test_spreads():

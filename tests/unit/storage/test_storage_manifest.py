@@ -83,8 +83,10 @@ def test_an_entry_that_no_journal_would_keep_is_refused(name, value):
 
 def refused(entry, name):
     data = {"schema": "orchestrator.manifest/1", "job": "j", "exports": [entry]}
-    with pytest.raises(StorageError, match=rf"exports\[0\].{name}"):
-        decode(json.dumps(data).encode())
+    with pytest.raises(StorageError) as raised:
+        decode(json.dumps(data).encode(), "/out/manifest.json")
+    assert raised.value.message == "/out/manifest.json can't be understood"
+    assert f"exports[0].{name}" in raised.value.cause
 
 
 def test_a_newer_version_is_refused_with_both_versions():
