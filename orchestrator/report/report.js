@@ -6,7 +6,7 @@
   if (!filters) return;
   const body = document.querySelector("#exports tbody");
   let rows = [...body.rows];
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const texts = new Map(rows.map((row) => [row, `${row.textContent} ${row.dataset.ids}`.toLowerCase()]));
   const search = document.getElementById("search");
   const states = [...filters.querySelectorAll("input[name=state]")];
   const shown = document.getElementById("shown");

@@ -107,6 +107,7 @@ def test_the_search_looks_for_all_words_in_any_column(open_page):
         ("sales 2024-0", 9),
         ("EXPORT.CORRUPT", 1),
         ("open until", 1),
+        ("ID-2024-03/sales", 1),
         ("nowhere", 0),
         ("", 28),
     ):

@@ -118,8 +118,8 @@ def test_a_report_of_ten_thousand_exports_is_bounded_and_says_what_it_leaves_out
     text = html.render(run_record(*many, outcome="failed"))
     assert len(text) < 3_000_000
     assert text.count("<tr id=") == html.LISTED
-    assert text.count(' data-s="failed">') == 10
-    assert text.count(' data-s="pending">') == 1
+    assert text.count(' data-s="failed" data-ids') == 10
+    assert text.count(' data-s="pending" data-ids') == 1
     assert "3,000 of 10,080 exports are listed" in text
     assert f"the {10_079 - pictures.BARS:,} shortest are left out" in text
 
