@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from orchestrator.engine.ports import Snapshot
 from orchestrator.errors import JournalError, said_by_system
 from orchestrator.journal.account import is_time, understood
-from orchestrator.journal.records import record_from_text
+from orchestrator.journal.records import record_from_text, report_text
 from orchestrator.journal.refusals import open_refusal, primary_code
 from orchestrator.journal.soundness import sound
 from orchestrator.journal.versions import MIGRATIONS, Migration, migrate, newest, version_of
@@ -69,7 +69,7 @@ def read_last_run(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIO
 
     def kept(connection: sqlite3.Connection) -> LastRun:
         row = connection.execute("SELECT report FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
-        return LastRun(row[0] if row else None, _cut_off_at(connection))
+        return LastRun(report_text(row[0]) if row and row[0] is not None else None, _cut_off_at(connection))
 
     return undisturbed(state_dir, kept, migrations) or LastRun(None, None)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,16 +35,26 @@ def report_head(report: Mapping[str, Any]) -> str:
     return to_text({name: value for name, value in report.items() if name not in ("history", "exports")})
 
 
-def report_texts(report: Mapping[str, Any]) -> tuple[str, str]:
-    """A run's head, without its history and exports, and its whole report. The exports' list may make them one by one, so none is held."""
+def report_row(report: Mapping[str, Any]) -> tuple[str, bytes]:
+    """A run's head, without its history and exports, and its whole report, deflated.
+
+    The list of exports may make them one by one, so neither they nor their text are ever held together.
+    """
     head = report_head(report)
-    whole = io.StringIO()
-    whole.write(f'{head[:-1]},"history":{to_text(report.get("history", []))},"exports":[')
+    deflate = zlib.compressobj(level=1)
+    pieces = [deflate.compress(f'{head[:-1]},"history":{to_text(report.get("history", []))},"exports":['.encode())]
     for n, export in enumerate(report.get("exports", ())):
-        whole.write("," if n else "")
-        whole.write(to_text(export))
-    whole.write("]}")
-    return head, whole.getvalue()
+        pieces.append(deflate.compress(f"{',' if n else ''}{to_text(export)}".encode()))
+    pieces += (deflate.compress(b"]}"), deflate.flush())
+    return head, b"".join(pieces)
+
+
+def report_text(deflated: bytes) -> str:
+    """The whole report as JSON. Raises ValueError for what is none."""
+    try:
+        return zlib.decompress(deflated).decode()
+    except zlib.error as error:
+        raise ValueError(f"the report of the last run can't be read: {error}") from None
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode

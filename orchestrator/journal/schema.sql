@@ -1,4 +1,4 @@
--- The journal, version 1: a log of events, and what they fold to.
+-- The journal, version 2: a log of events, and what they fold to.
 -- An older journal is brought here by versions.py; a change of this file is a new version there.
 
 CREATE TABLE meta (
@@ -29,7 +29,7 @@ CREATE TABLE runs (
   seq INTEGER PRIMARY KEY,
   finished_at REAL NOT NULL CHECK (typeof(finished_at) = 'real'),
   head TEXT NOT NULL CHECK (head LIKE '{%}'), -- the report without its exports
-  report TEXT CHECK (report LIKE '{%}') -- of the last run only: it lists every export
+  report BLOB CHECK (typeof(report) IN ('blob', 'null')) -- of the last run only, for it lists every export: JSON, deflated
 );
 
 CREATE TABLE account (

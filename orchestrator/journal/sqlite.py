@@ -20,7 +20,7 @@ from orchestrator.engine.ports import Clock, Snapshot
 from orchestrator.engine.states import Event
 from orchestrator.journal.database import Database, Write, open_database
 from orchestrator.journal.filesystem import filesystem_type
-from orchestrator.journal.records import report_texts, to_text
+from orchestrator.journal.records import report_row, to_text
 from orchestrator.journal.versions import MIGRATIONS, Migration
 
 GROUP = 1000
@@ -83,7 +83,7 @@ class SqliteJournal:
             await self._written(Write(events=tuple(events)))
 
     async def finish_run(self, report: Mapping[str, Any]) -> None:
-        row = (float(self._clock.now()), *report_texts(report))
+        row = (float(self._clock.now()), *report_row(report))
         lighten = ("UPDATE runs SET report = NULL WHERE report IS NOT NULL", ())
         insert = ("INSERT INTO runs (finished_at, head, report) VALUES (?, ?, ?)", row)
         forget = ("DELETE FROM runs WHERE seq <= (SELECT max(seq) FROM runs) - ?", (RUNS,))

@@ -7,6 +7,7 @@ adds a function to `MIGRATIONS`.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -17,7 +18,26 @@ from orchestrator.version import __version__
 
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def _deflate_reports(connection: sqlite3.Connection) -> None:
+    """Version 2: the last run's report is kept deflated; whole, it was most of a large run's memory at its end."""
+    connection.create_function("deflated", 1, lambda text: zlib.compress(text.encode()))
+    for statement in (
+        "ALTER TABLE runs RENAME TO runs_1",
+        """CREATE TABLE runs (
+             seq INTEGER PRIMARY KEY,
+             finished_at REAL NOT NULL CHECK (typeof(finished_at) = 'real'),
+             head TEXT NOT NULL CHECK (head LIKE '{%}'),
+             report BLOB CHECK (typeof(report) IN ('blob', 'null'))
+           )""",
+        """INSERT INTO runs SELECT seq, finished_at, head, CASE WHEN report IS NOT NULL THEN deflated(report) END
+             FROM runs_1""",
+        "DROP TABLE runs_1",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_deflate_reports,)
 """The n-th function turns a journal of version n into one of version n + 1. It runs inside a transaction, so it must
 not call `executescript`, which commits first."""
 

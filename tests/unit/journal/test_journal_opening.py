@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.engine.states import VERSION, Intended, Planned, State
 from orchestrator.errors import JournalError
-from orchestrator.journal.reader import read_snapshot
+from orchestrator.journal.reader import read_last_run, read_snapshot
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.journal.versions import MIGRATIONS, newest
 from orchestrator.version import __version__
@@ -80,27 +80,46 @@ def break_down(connection):
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "with its log"])
 async def test_an_older_journal_is_migrated_after_a_copy(tmp_path, close):
     old = await filled(tmp_path, close=close)
-    assert set(read_snapshot(tmp_path, migrations=(add_note,)).records) == {"a"}
-    journal = journal_in(tmp_path, migrations=(add_note,))
+    assert set(read_snapshot(tmp_path, migrations=(*MIGRATIONS, add_note)).records) == {"a"}
+    journal = journal_in(tmp_path, migrations=(*MIGRATIONS, add_note))
     assert set((await journal.open()).records) == {"a"}
     await journal.append([Intended("a", 2.0, n=1)])
     await journal.close()
     await old.close()
-    copy = tmp_path / "journal.db.v1-20231114T221320Z"
+    copy = tmp_path / f"journal.db.v{newest(MIGRATIONS)}-20231114T221320Z"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     connection = sqlite3.connect(copy)
-    assert connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() == ("1",)
+    assert connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() == (str(newest(MIGRATIONS)),)
     assert connection.execute("SELECT key FROM exports").fetchall() == [("a",)]
     connection.close()
     connection = sqlite3.connect(tmp_path / "journal.db")
-    assert connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() == ("2",)
+    assert connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone() == (
+        str(newest(MIGRATIONS) + 1),
+    )
     assert connection.execute("SELECT note FROM exports").fetchall() == [("migrated",)]
     connection.close()
 
 
+async def test_the_report_in_a_journal_of_version_1_is_read_on(tmp_path):
+    await filled(tmp_path)
+    changed(
+        tmp_path,
+        "DROP TABLE runs",
+        "CREATE TABLE runs (seq INTEGER PRIMARY KEY, finished_at REAL NOT NULL, head TEXT NOT NULL, report TEXT)",
+        """INSERT INTO runs VALUES (1, 1.0, '{"job": "a"}', NULL), (2, 2.0, '{"job": "b"}', '{"job": "b", "exports": []}')""",
+        "UPDATE meta SET value = '1' WHERE name = 'version'",
+    )
+    assert read_last_run(tmp_path).report == '{"job": "b", "exports": []}', "without touching it"
+    journal = journal_in(tmp_path)
+    assert (await journal.open()).last_run == {"job": "b"}
+    await journal.close()
+    assert (tmp_path / "journal.db.v1-20231114T221320Z").exists()
+    assert read_last_run(tmp_path).report == '{"job": "b", "exports": []}'
+
+
 async def test_a_migration_that_fails_changes_nothing(tmp_path):
     await filled(tmp_path)
-    journal = journal_in(tmp_path, migrations=(add_note, break_down))
+    journal = journal_in(tmp_path, migrations=(*MIGRATIONS, add_note, break_down))
     with pytest.raises(JournalError) as raised:
         await journal.open()
     assert raised.value.code == "journal.migration"
@@ -127,7 +146,7 @@ async def test_a_newer_journal_is_refused_and_left_as_it_is(tmp_path):
     for told in (writing.value, reading.value):
         assert told.code == "journal.newer"
         assert "9.9.9, journal version 7" in told.message
-        assert f"{__version__}, which knows journals up to version 1" in told.message
+        assert f"{__version__}, which knows journals up to version {newest(MIGRATIONS)}" in told.message
         assert told.hint
     assert (tmp_path / "journal.db").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["journal.db"]

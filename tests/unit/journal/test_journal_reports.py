@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.journal.records import report_texts, to_text
+import pytest
+
+from orchestrator.journal.records import report_row, report_text, to_text
 
 REPORT = {
     "schema": "orchestrator.run/1",
@@ -15,9 +17,9 @@ REPORT = {
 
 
 def test_its_texts_are_those_of_the_whole_and_of_what_every_run_leaves_for_good():
-    head, whole = report_texts(REPORT)
+    head, deflated = report_row(REPORT)
     assert json.loads(head) == {"schema": "orchestrator.run/1", "counts": {"stored": 2}}
-    assert whole == to_text(REPORT)
+    assert report_text(deflated) == to_text(REPORT)
 
 
 def test_its_exports_are_put_into_words_one_by_one():
@@ -32,5 +34,10 @@ def test_its_exports_are_put_into_words_one_by_one():
         def __del__(self):
             living[0] -= 1
 
-    report_texts({"exports": (Export() for _ in range(5))})
+    report_row({"exports": (Export() for _ in range(5))})
     assert most[0] <= 2, "the next one is made while the last is still held"
+
+
+def test_what_is_no_report_is_told_as_such():
+    with pytest.raises(ValueError, match="last run"):
+        report_text(b"{}")
