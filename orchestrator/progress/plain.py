@@ -35,21 +35,32 @@ class PlainProgress:
         self._stream = stream
         self._now = now
         self._every = every
+        self._pauses = 0
+        """Short ones since the last heartbeat, which tells of them."""
 
     async def beat(self) -> None:
         """Writes the heartbeat, every `every` seconds, until it is cancelled."""
         while True:
             await asyncio.sleep(self._every)
             if self.tally.started_at is not None and self.tally.outcome is None:
-                self._say(self._now(), heartbeat(self.tally, self._now()))
+                pauses = f", {count(self._pauses, 'short pause')} asked for by the service" if self._pauses else ""
+                self._pauses = 0
+                self._say(self._now(), f"{heartbeat(self.tally, self._now())}{pauses}")
 
     def tell(self, told: Told) -> None:
         line = _news(told, self.tally)
+        if isinstance(told, Paused) and line is not None and self._is_usual(told):
+            self._pauses += 1
+            line = None
         self.tally.tell(told)
         if line is not None:
             self._say(told.at, line)
         if isinstance(told, RunEnded):
             self._say(told.at, f"{_ENDINGS.get(told.outcome, told.outcome)}: {heartbeat(self.tally, told.at)}")
+
+    def _is_usual(self, told: Paused) -> bool:
+        """The next heartbeat comes soon enough for a pause that is short, and not the first one."""
+        return self.tally.paused_until > 0 and told.until - told.at < self._every
 
     def _say(self, at: float, line: str) -> None:
         # A reader that went away (`| head`, a closed terminal) must not end the run.

@@ -105,6 +105,27 @@ async def test_the_heartbeat(record):
     )
 
 
+async def test_short_pauses_that_come_again_and_again_are_counted_in_the_heartbeat():
+    progress, out = plain(every=30)
+    progress.tell(RunStarted(T, "backfill", "run", 24, 0, 16, 4))
+    for n, length in enumerate([5, 5, 5, 60]):
+        progress.tell(Paused(T + 100 * n, T + 100 * n + length, "429"))
+    asked = [line for line in out.lines if "asks for silence" in line]
+    assert [line[:8] for line in asked] == ["12:13:20", "12:18:20"], "the first, and the long one"
+    progress._every = 0.001
+    for last in ("0 B, 2 short pauses asked for by the service", "0 B"):
+        out.written.clear()
+        task = asyncio.create_task(progress.beat())
+        await out.written.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (
+            out.lines[-1].partition(", paused")[0] + out.lines[-1].partition("to go")[2]
+            == f"12:14:20 0/24 stored, 24 waiting, 0 failed, {last}"
+        )
+
+
 def test_an_export_that_takes_longer_than_can_be_explained_is_named(record):
     tally = Tally()
     tally.tell(RunStarted(T, "backfill", "run", 4, 0, 16, 4))
