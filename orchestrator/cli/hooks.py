@@ -55,7 +55,9 @@ def resolved(task: Task, environ: Mapping[str, str]) -> dict[Name, list[str]]:
             if command is not None:
                 found[name] = commands.resolve(command, environ, task.folder)
         except Misfit as misfit:
-            problems.append(Problem(misfit.message, file=str(task.file), key=f"hooks.{name}", hint=misfit.hint))
+            problems.append(
+                Problem(misfit.message, code="job.invalid", file=str(task.file), key=f"hooks.{name}", hint=misfit.hint)
+            )
     if problems:
         raise JobError(*problems)
     return found
