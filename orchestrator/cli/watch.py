@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import TaskGroup, TaskStatus
 
 from orchestrator.engine.clock import SystemClock
 from orchestrator.engine.events import (
@@ -33,7 +35,7 @@ from orchestrator.engine.states import Event, Intended, Lost, Record, State, Una
 from orchestrator.errors import JournalError
 from orchestrator.journal.account import left_of
 from orchestrator.journal.follow import Follower
-from orchestrator.journal.lock import find_holder
+from orchestrator.journal.lock import Holder, find_holder
 from orchestrator.progress.choose import pick
 from orchestrator.progress.console import PeopleConsole
 from orchestrator.progress.live import LiveProgress
@@ -69,33 +71,55 @@ async def _watch(task: Task) -> bool:
         LiveProgress(PeopleConsole(sys.stderr), clock.now) if kind == "live" else PlainProgress(sys.stderr, clock.now)
     )
     progress.tally.from_journal = True
-    story = _Story(task, holder.since)
+    stopped: list[signal.Signals] = []
     async with anyio.create_task_group() as tasks:
-        begun = False
-        active = True
-        while active:
-            # Asked before the look: what the run wrote last is looked at once it has ended.
-            now_holding = find_holder(task.state)
-            active = now_holding is not None and now_holding.who == holder.who
-            with contextlib.suppress(
-                JournalError
-            ):  # in the middle of being made, or held for a moment: there is a next look
-                for told in story.begin() if not begun else story.go_on(clock.now()):
-                    progress.tell(told)
-                if not begun:
-                    begun = True
-                    tasks.start_soon(progress.beat)
-            if active:
-                await anyio.sleep(EVERY)
+        await tasks.start(_stopping, tasks.cancel_scope, stopped)
+        await _follow(_Story(task, holder.since), holder, progress, tasks, clock)
         tasks.cancel_scope.cancel()
+    if stopped:  # the cursor is back: now it may end as a program does that is told to
+        signal.raise_signal(stopped[0])
     return True
+
+
+async def _stopping(
+    scope: anyio.CancelScope,
+    stopped: list[signal.Signals],
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            stopped.append(number)
+            scope.cancel()
+
+
+async def _follow(
+    story: _Story, holder: Holder, progress: LiveProgress | PlainProgress, tasks: TaskGroup, clock: SystemClock
+) -> None:
+    """Tells `progress` what the journal tells, until the run of `holder` has ended."""
+    begun, active = False, True
+    while active:
+        # Asked before the look: what the run wrote last is looked at once it has ended.
+        found = find_holder(story.task.state)
+        active = found is not None and found.who == holder.who
+        with contextlib.suppress(
+            JournalError
+        ):  # in the middle of being made, or held for a moment: there is a next look
+            for told in story.go_on(clock.now()) if begun else story.begin():
+                progress.tell(told)
+            if not begun:
+                begun = True
+                tasks.start_soon(progress.beat)
+        if active:
+            await anyio.sleep(EVERY)
 
 
 class _Story:
     """What a journal tells of the run that began at `since`, as the run itself would have told it."""
 
     def __init__(self, task: Task, since: float) -> None:
-        self._task = task
+        self.task = task
         self._since = since
         self._follower = Follower(task.state)
         self._records: dict[str, Record] = {}
@@ -125,13 +149,13 @@ class _Story:
     def _started(self, snapshot: Snapshot, history: Iterable[tuple[str, str, float]]) -> RunStarted:
         touched = {key for kind, key, _ in history if kind != "planned"}
         exports = tuple(
-            self._standing(export, snapshot.records.get(export.key), touched) for export in self._task.exports
+            self._standing(export, snapshot.records.get(export.key), touched) for export in self.task.exports
         )
         todo = sum(standing.todo for standing in exports)
-        limits = self._task.policy().limits
+        limits = self.task.policy().limits
         return RunStarted(
             self._since,
-            self._task.name,
+            self.task.name,
             "",
             todo,
             len(exports) - todo,
@@ -145,7 +169,7 @@ class _Story:
         if record is not None and record.state in (State.STORED, State.FAILED):
             todo = export.key in touched
         else:
-            todo = export.window.end <= self._since or self._task.options.include_current
+            todo = export.window.end <= self._since or self.task.options.include_current
         return Standing(export.key, export.coordinates, record, todo)
 
     def _earlier(self, kind: str, key: str, at: float) -> Iterator[Told]:
@@ -172,7 +196,7 @@ class _Story:
     def _reckon(self, account: Mapping[str, Any], now: float) -> Learned:
         found = Found(**account.get("found", {}))
         durations = sorted(Lesson(*lesson).high for lesson in account.get("lessons", ())[-LESSONS:])
-        limits = self._task.policy().limits
+        limits = self.task.policy().limits
         return Learned(
             now,
             seconds=sum(durations) / len(durations) if durations else None,

@@ -1,4 +1,4 @@
-"""The one rich console of a command: everything for people goes through it, so that nothing tears the live display."""
+"""The one rich console of a command, for what it says to people before and after the live display."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 
+import pytest
 from terminal import ESCAPE, Terminal, on_terminal
 
 
@@ -83,17 +84,18 @@ async def test_what_happens_while_it_watches_is_seen_to_happen(stage):
         assert "4 of 5 exports stored, 1 unfinished" in ended.out
 
 
-async def test_ctrl_c_ends_the_watching_at_once_and_leaves_the_run_alone(stage):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_a_signal_ends_the_watching_at_once_and_leaves_the_run_alone(stage, number, status):
     slow = {"on": "create", "do": "stuck", "match": {"nth": [2]}}
     async with stage(faults=[slow]) as it:
         it.job(months=3)
         run = await it.start("run", "job.yaml")
         await it.until(lambda: len(it.data_files()) == 2)
         watcher, terminal = await watching(it)
-        watcher.send(signal.SIGINT)
+        watcher.send(number)
         ended = await watcher.ended()
         await terminal.over.wait()
-        assert ended.status == 130, str(ended)
+        assert ended.status == status, str(ended)
         assert "Traceback" not in shown(terminal)
         assert ended.out == ""
         assert terminal.seen.count(b"\x1b[?25h") == 1, "the cursor is given back"
