@@ -149,24 +149,15 @@ async def test_a_damaged_journal_leaves_a_forecast_without_grounds(stage):
 async def test_the_detailed_exit_status_in_all_cases(stage):
     async with stage(faults=[{"on": "create", "do": "status", "code": 400, "match": {"team": "id-bad"}}]) as it:
 
-        async def status(*arguments):
-            plain = (await read(it, *arguments)).status
-            assert plain == 0
-            found = {
-                (await it.run("plan", "job.yaml", "--detailed-exitcode", *arguments, *more)).status
-                for more in ([], ["--json"])
-            }
-            (it.folder / "plan.json").unlink(missing_ok=True)
-            found.add(
-                (await it.run("plan", "job.yaml", "--detailed-exitcode", "--out", "plan.json", *arguments)).status
-            )
-            found.add((await it.run("plan", "plan.json", "--detailed-exitcode")).status)
-            (one,) = found
-            return one
+        async def status(*arguments, target="job.yaml"):
+            return (await it.run("plan", target, "--detailed-exitcode", *arguments)).status
 
         it.job(months=1, teams=("good", "bad"))
-        assert await status() == 10, "new"
+        await read(it, "--out", "plan.json")
+        assert await status("--json") == 10, "new"
+        assert await status(target="plan.json") == 10
         await it.report(status=1)
+        assert await status(target="plan.json") == 0
         assert await status() == 0, "stored, and refused"
         assert await status("--only", "failed") == 10
         assert await status("--only", "all") == 10
@@ -176,7 +167,7 @@ async def test_the_detailed_exit_status_in_all_cases(stage):
         assert await status("--to", "2020-01") == 0
         it.job(matrix={"window": {"every": "year", "from": "2099", "to": "2099"}})
         assert await status() == 0, "it waits for its window"
-        assert (await it.run("plan", "job.yaml", "--detailed-exitcode", "--select", "team=x")).status == 2
+        assert await status("--select", "team=x") == 2
 
 
 async def test_a_renamed_file_is_something_to_do_and_nothing_to_ask(stage):
