@@ -50,7 +50,7 @@
     head.replaceChildren(button);
     const value = (row) => {
       const cell = row.cells[column];
-      return "v" in cell.dataset || head.classList.contains("n") ? Number(cell.dataset.v ?? (cell.textContent || -1)) : cell.textContent;
+      return head.classList.contains("n") ? Number(cell.dataset.v ?? (cell.textContent || -1)) : cell.textContent;
     };
     button.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending" || (head.classList.contains("n") && !head.hasAttribute("aria-sort"));

@@ -221,7 +221,10 @@ def test_text_can_be_read_in_light_and_dark(open_page, scheme):
 
 def test_on_paper_it_is_light_whole_and_without_controls(open_page):
     page = open_page(PAGE, color_scheme="dark")
+    folded = page.locator(".names li").first
+    assert not folded.is_visible()
     page.emulate_media(media="print", color_scheme="dark")
+    assert folded.is_visible()
     background = page.evaluate(f"({LUMINANCE})(getComputedStyle(document.documentElement).backgroundColor)")
     assert background > 0.9
     assert not page.locator("search").is_visible()
@@ -246,6 +249,11 @@ def test_of_two_thousand_exports_a_few_are_shown_until_more_are_wanted(open_page
     search.fill("team-07")
     assert rows(page) == 84
     search.fill("")
+    grid = page.locator("#grid")
+    box = grid.bounding_box()
+    grid.click(position={"x": box["width"] * 0.95, "y": box["height"] - 3})  # the last row, and one of the last windows
+    assert page.locator("tr.found").is_visible(), "it is not among the first 200"
+    assert "team-23" in page.locator("tr.found").inner_text()
     page.get_by_role("button", name="Polls").click()
     assert rows(page) == 200
     page.get_by_role("button", name="Show 1,816 more").click()
