@@ -19,6 +19,7 @@ from rehearsal import TOKEN
 
 from orchestrator.cli.exits import ENDS
 from orchestrator.codes.table import CODES
+from orchestrator.journal.machine import Machine, look, place
 
 CHECKS = [
     "job file", "zone data", "output", "state", "journal", "plan", "limits", "token", "proxy", "certificates",
@@ -377,3 +378,18 @@ async def test_the_id_that_init_wrote_is_nobodys(stage):
         assert (job["verdict"], "EDIT" in job["hint"]) == ("warning", True)
         inbox = ("--set", "matrix.team={support: id-support}")
         assert (await examined(it, *address, *inbox))["job file"]["verdict"] == "ok"
+
+
+async def test_runs_of_the_account_that_are_at_work_hear_of_a_pause(stage):
+    async with stage() as it, answering(429, "Retry-After: 600", body=b"{}") as (url, heard):
+        it.job(months=1, api={"base_url": url})
+        it.env["XDG_RUNTIME_DIR"] = str(it.folder)
+        shared = place(url, TOKEN, it.env)
+        now = time.time()  # noqa: TID251  the machine's
+        with contextlib.closing(Machine(shared)) as another:
+            another.take(now, 0.01, 1)
+            await examined(it)
+            active, closed_until = look(shared, now)
+        assert active == 1
+        assert closed_until >= now + 600
+        assert len(heard) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -77,8 +78,12 @@ async def service(task: Task, network: Network, token: str, clock: SystemClock, 
     left = max(left, closed_until - clock.now())
     if left > 0:
         return [Finding("service", "skipped", f"not asked: it wants silence for {spelled(left)} more")]
-    if active:
-        await _take_turn(task, shared, clock)
+    turn = _turn(task, shared, clock) if active else 0.0
+    if turn > network.timeout:
+        return [
+            Finding("service", "skipped", f"not asked: other runs fill the next {spelled(turn)} with their requests")
+        ]
+    await anyio.sleep(turn)
     identity = next((export.impersonate for export in task.exports), None)
     began = clock.now()
     try:
@@ -87,20 +92,23 @@ async def service(task: Task, network: Network, token: str, clock: SystemClock, 
     except OrchestratorError as error:
         return list(wrong("service", error))
     took = clock.now() - began
-    if isinstance(probed.answer, Throttled) and probed.answer.wait:
+    if isinstance(probed.answer, Throttled | Broken) and probed.answer.wait:
+        if active:
+            _tell_others(shared, clock.now() + probed.answer.wait)
         await _keep(task, clock, probed.answer.wait)
     return [*_reached(task, probed, took), *_certificate(probed, clock), *_account(probed, identity), *_clock(probed)]
 
 
-async def _take_turn(task: Task, shared: Path, clock: SystemClock) -> None:
-    """Other runs of the account are at work: this question takes its place in their row."""
-    machine = Machine(shared)
-    rate = task.policy().limits.requests_per_second
-    try:
-        turn = machine.take(clock.now(), 1 / rate, 0)
-    finally:
-        machine.close()
-    await anyio.sleep(max(0.0, turn.at - clock.now()))
+def _turn(task: Task, shared: Path, clock: SystemClock) -> float:
+    """Other runs of the account are at work: this question takes its place in their row. Seconds until then."""
+    with contextlib.closing(Machine(shared)) as machine:
+        turn = machine.take(clock.now(), 1 / task.policy().limits.requests_per_second, 0)
+    return max(0.0, turn.at - clock.now())
+
+
+def _tell_others(shared: Path, until: float) -> None:
+    with contextlib.closing(Machine(shared)) as machine:
+        machine.close_until(until)
 
 
 async def _keep(task: Task, clock: SystemClock, wait: float) -> None:
