@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.job.expand import Export, expand
     from orchestrator.job.loader import Job, load_job
     from orchestrator.job.matrix import Selection
-    from orchestrator.library import job_status, plan_job, run_job, run_job_async, verify_job
+    from orchestrator.library.calls import job_status, plan_job, run_job, run_job_async, verify_job
     from orchestrator.simulator.scenario import Scenario
     from orchestrator.simulator.server import Simulator
     from orchestrator.version import __version__
@@ -60,12 +60,12 @@ _HOMES = {
     "UnreachableError": "errors",
     "__version__": "version",
     "expand": "job.expand",
-    "job_status": "library",
+    "job_status": "library.calls",
     "load_job": "job.loader",
-    "plan_job": "library",
-    "run_job": "library",
-    "run_job_async": "library",
-    "verify_job": "library",
+    "plan_job": "library.calls",
+    "run_job": "library.calls",
+    "run_job_async": "library.calls",
+    "verify_job": "library.calls",
 }
 
 __all__ = [

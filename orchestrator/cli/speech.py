@@ -1,7 +1,7 @@
 """How a run is told: while it works, where it meets something odd, and when it has ended.
 
 A session knows only `Speech`. `Terminal` is the command's: progress and summary on stderr, logs through structlog. The
-library has another one (`orchestrator/library.py`), which writes to nobody's streams.
+library has another one (`orchestrator/library/telling.py`), which writes to nobody's streams.
 """
 
 from __future__ import annotations

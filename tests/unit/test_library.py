@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from orchestrator.engine.events import Paused, Troubled
-from orchestrator.library import _Logged
+from orchestrator.library.telling import Logged
 
 TOKEN = "canary-token-5b1f7c20d9"
 URL = "https://files.example/x?Signature=canary-signature"
@@ -13,7 +13,7 @@ URL = "https://files.example/x?Signature=canary-signature"
 
 @pytest.fixture
 def speech():
-    speech = _Logged(None)
+    speech = Logged(None)
     speech.never([TOKEN])
     return speech
 

@@ -12,41 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import time
-import traceback
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import anyio
-import structlog
 from anyio.from_thread import start_blocking_portal
 
 from orchestrator.cli import plan as planning
 from orchestrator.cli import status as looking
 from orchestrator.cli import verify as verifying
-from orchestrator.cli.logs import LogObserver, Redact
 from orchestrator.cli.options import Ask, Only
-from orchestrator.cli.redact import Redactor
 from orchestrator.cli.session import Session
-from orchestrator.cli.speech import Observers
 from orchestrator.cli.survey import survey
 from orchestrator.cli.task import Task, load
 from orchestrator.documents import JobPlan, JobStatus, JobVerification, RunCounts, RunReport
 from orchestrator.engine.clock import SystemClock
-from orchestrator.engine.events import ExportChanged, RunStarted, Told
 from orchestrator.errors import JobError, Problem
 from orchestrator.job.misfit import Misfit
 from orchestrator.job.scalars import duration
-
-if TYPE_CHECKING:
-    from structlog.typing import EventDict, WrappedLogger
-
-LOGGER = logging.getLogger("orchestrator")
-LOGGER.addHandler(logging.NullHandler())  # or Python itself would print warnings where nobody has configured logging
+from orchestrator.library.telling import LOGGER, Logged, warn
 
 StrPath = str | os.PathLike[str]
 Command = Literal["run", "submit", "collect"]
@@ -141,7 +129,7 @@ async def run_job_async(
     task = await asyncio.to_thread(load, os.fspath(job), ask, variables, clock.now())
     token = task.api.token.resolve(variables, task.folder)
     stops = _Cancellation()
-    session = Session(task, token, _Logged(on_progress), clock, command, stops=stops, environ=variables)
+    session = Session(task, token, Logged(on_progress), clock, command, stops=stops, environ=variables)
     run = asyncio.create_task(session.run(deadline=seconds, started=started, fail_fast=fail_fast, adopt=adopt))
     try:
         report = await asyncio.shield(run)
@@ -175,7 +163,7 @@ def plan_job(
     task = load(os.fspath(job), ask, _variables(environ), now, others=True)
 
     async def look() -> JobPlan:
-        found = await survey(task, now, tell=_warn, adopt=adopt)
+        found = await survey(task, now, tell=warn, adopt=adopt)
         return cast("JobPlan", planning.document(task, found))
 
     return anyio.run(look)
@@ -197,7 +185,7 @@ def job_status(
     """
     _needs_no_loop("await asyncio.to_thread(job_status, …)")
     task = _task(job, _ask(select=select, first=first, last=last, sets=sets, state=state), environ)
-    return cast("JobStatus", looking.document(task, tell=_warn))
+    return cast("JobStatus", looking.document(task, tell=warn))
 
 
 def verify_job(
@@ -216,7 +204,7 @@ def verify_job(
     """
     _needs_no_loop("await asyncio.to_thread(verify_job, …)")
     task = _task(job, _ask(select=select, first=first, last=last, sets=sets, state=state), environ)
-    results = verifying.verified(task, bool(select or first or last), tell=_warn)
+    results = verifying.verified(task, bool(select or first or last), tell=warn)
     return cast("JobVerification", verifying.document(results))
 
 
@@ -275,10 +263,6 @@ def _needs_no_loop(instead: str) -> None:
 # ------------------------------------------------------------------------------------------------ while it goes on
 
 
-def _warn(told: str) -> None:
-    LOGGER.warning(Redactor().text(told, lines=True))
-
-
 class _Cancellation:
     """Parks a run as a signal parks the command's."""
 
@@ -312,79 +296,3 @@ async def _over(run: asyncio.Task[Any]) -> None:
             await asyncio.wait([run])
     if not run.cancelled() and (error := run.exception()) is not None:
         LOGGER.warning("the run was cancelled before it had begun, and ended with: %s", error)
-
-
-class _Logged:
-    """A run's speech that goes to the logger, every line redacted; and to whoever follows the counts."""
-
-    def __init__(self, on_progress: Callable[[RunCounts], None] | None) -> None:
-        self.beat: Callable[[], Coroutine[Any, Any, None]] | None = None
-        self._secrets: set[str] = set()
-        self._redactor = Redactor()
-        self._on_progress = on_progress
-
-    def never(self, secrets: Iterable[str]) -> None:
-        self._secrets.update(secrets)
-        self._redactor = Redactor(self._secrets)
-
-    def observer(self) -> Observers:
-        # A logger of this run's own: `structlog.configure` is the process's.
-        log = structlog.wrap_logger(
-            LOGGER,
-            processors=[structlog.stdlib.filter_by_level, self._redacted, _in_words],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
-        followed = [] if self._on_progress is None else [_Counting(self._on_progress)]
-        return Observers(LogObserver(log), *followed)
-
-    def note(self, told: str) -> None:
-        LOGGER.info(self._clean(told))
-
-    def warn(self, told: str) -> None:
-        LOGGER.warning(self._clean(told))
-
-    def ended(self, report: dict[str, Any]) -> None:
-        """The log has said it, and the caller gets the report."""
-
-    def bug(self, error: BaseException) -> None:
-        LOGGER.error(self._clean("".join(traceback.format_exception(error))))
-
-    def _clean(self, text: str) -> str:
-        return self._redactor.text(text, lines=True)
-
-    def _redacted(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        return Redact(self._redactor)(logger, name, event)
-
-
-def _in_words(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-    return " ".join([str(event.pop("event", "")), *(f"{name}={value!r}" for name, value in event.items())])
-
-
-class _Counting:
-    """Observer that keeps the report's counts while the run goes on."""
-
-    def __init__(self, tell: Callable[[RunCounts], None]) -> None:
-        self._tell = tell
-        self._counts = RunCounts(planned=0, stored=0, skipped=0, failed=0, pending=0)
-        self._refused = 0
-        self._stored: set[str] = set()
-        self._failed: set[str] = set()
-
-    def tell(self, told: Told) -> None:
-        counts = self._counts
-        match told:
-            case RunStarted():
-                self._refused = told.refused
-                counts["planned"] = told.todo + told.skipped + told.refused
-                counts["skipped"], counts["failed"] = told.skipped, told.refused
-            case ExportChanged(record=record, event="stored" | "failed" as event):
-                ended = self._stored if event == "stored" else self._failed
-                ended.add(record.key)
-                counts["stored"], counts["failed"] = len(self._stored), self._refused + len(self._failed)
-            case _:
-                return
-        counts["pending"] = counts["planned"] - counts["stored"] - counts["skipped"] - counts["failed"]
-        try:
-            self._tell(RunCounts(**counts))
-        except Exception:
-            LOGGER.exception("on_progress failed")  # what is shown of a run must not end it
