@@ -33,6 +33,7 @@ from orchestrator.engine.events import (
 from orchestrator.engine.ports import Found, Lesson, Snapshot
 from orchestrator.engine.states import Event, Intended, Lost, Record, State, Unanswered, Verified, apply
 from orchestrator.errors import JournalError
+from orchestrator.job.expand import Export
 from orchestrator.journal.account import left_of
 from orchestrator.journal.follow import Follower
 from orchestrator.journal.lock import Holder, find_holder
@@ -103,9 +104,8 @@ async def _follow(
         # Asked before the look: what the run wrote last is looked at once it has ended.
         found = find_holder(story.task.state)
         active = found is not None and found.who == holder.who
-        with contextlib.suppress(
-            JournalError
-        ):  # in the middle of being made, or held for a moment: there is a next look
+        # It may be in the middle of being made, or held for a moment: there is a next look.
+        with contextlib.suppress(JournalError):
             for told in story.go_on(clock.now()) if begun else story.begin():
                 progress.tell(told)
             if not begun:
@@ -164,7 +164,7 @@ class _Story:
             exports=exports,
         )
 
-    def _standing(self, export: Any, record: Record | None, touched: set[str]) -> Standing:
+    def _standing(self, export: Export, record: Record | None, touched: set[str]) -> Standing:
         """The run works on what its journal has told of since it began, and on what it can only get to later."""
         if record is not None and record.state in (State.STORED, State.FAILED):
             todo = export.key in touched

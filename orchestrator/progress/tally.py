@@ -76,7 +76,6 @@ class Tally:
         self.outcome: str | None = None
         self.parking: str | None = None
         self.paused_until = 0.0
-        self.pause_detail = ""
         self.outages: dict[str, OutageBegan] = {}
         self.requests: Counter[str] = Counter()
         """Requests sent, by kind: `create`, `poll`, `fetch`."""
@@ -223,8 +222,7 @@ class Tally:
                 self._fetching.pop(told.key, None)
                 self._problem(ProblemSeen(told.at, self.label(told.key), printable(told.message), told.again_at))
             case Paused():
-                if told.until > self.paused_until:
-                    self.paused_until, self.pause_detail = told.until, printable(told.detail)
+                self.paused_until = max(self.paused_until, told.until)
             case OutageBegan():
                 # One that is told again (a later end) still began when it began.
                 began = self.outages.get(told.host, told).at
