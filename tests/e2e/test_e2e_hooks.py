@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -14,6 +15,13 @@ KEEP = "import json, os, sys; json.dump([json.load(sys.stdin), dict(os.environ),
 
 def python(code):
     return [sys.executable, "-c", code]
+
+
+def is_gone(ended):
+    """Whether the process that a hook has told of is over (nobody may have looked after its remains yet)."""
+    (pid,) = re.findall(r": pid ([0-9]+)", ended.err)
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], check=False, capture_output=True, text=True).stdout
+    return state.strip()[:1] in ("", "Z")
 
 
 def told(it):
@@ -89,20 +97,11 @@ async def test_a_failing_hook_is_a_warning(stage, hook, says):
 
 async def test_a_hook_that_takes_too_long_is_ended_with_all_it_has_started(stage):
     async with stage() as it:
-        it.job(hooks={"on_success": ["sh", "-c", "echo begun; sleep 1000 & sleep 1000"], "timeout": "0.5s"})
-        ended = await it.run("run", "job.yaml")  # would not end while somebody holds its stderr
+        it.job(hooks={"on_success": ["sh", "-c", "sleep 1000 & echo pid $!; sleep 1000"], "timeout": "2s"})
+        ended = await it.run("run", "job.yaml")
         assert ended.status == 0
-        assert "on_success: begun" in ended.err
-        assert "hooks.on_success was ended: it took longer than 0.5 s" in ended.people
-
-
-async def test_a_hook_is_within_the_deadline(stage):
-    async with stage() as it:
-        it.job(hooks={"on_success": ["sleep", "1000"]})
-        ended = await it.run("run", "job.yaml", "--deadline", "8s")
-        assert ended.status == 0
-        (seconds,) = re.findall(r"was ended: it took longer than ([0-9.]+) s", ended.people)
-        assert float(seconds) < 7  # of the hook's own minute
+        assert "hooks.on_success was ended: it took longer than 2 s" in ended.people
+        await it.until(lambda: is_gone(ended))
 
 
 async def test_what_a_hook_prints_is_shown_without_secrets_and_escapes(stage):
@@ -125,9 +124,10 @@ async def test_a_signal_parks_and_then_calls_and_a_second_one_ends_the_hook_too(
         running.send(signal.SIGTERM)
         await running.says("on_parked: pid")
         running.send(signal.SIGTERM)
-        ended = await running.ended()  # the hook holds its output no more
+        ended = await running.ended()
         assert ended.status == 3
         assert "was ended" not in ended.err
+        await it.until(lambda: is_gone(ended))
 
 
 async def test_a_first_signal_during_a_hook_ends_it_and_leaves_the_status(stage):
