@@ -47,6 +47,8 @@ class RunStarted(Told):
     moves: int = 0
     """Files to be renamed before anything else. What needs no more than that is not among `todo`."""
     exports: Sequence[Standing] = ()
+    to_the_end: bool = True
+    """It ends when all is stored; not so `submit`, which ends when all is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

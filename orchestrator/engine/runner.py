@@ -242,7 +242,7 @@ class Runner:
                 started_at,
                 job,
                 run_id,
-                sum(item.action is not Action.MOVE for item in todo),
+                sum(item.action is not Action.MOVE and self._brings(records.get(item.key)) for item in todo),
                 skipped,
                 limits.unfinished,
                 limits.downloads,
@@ -258,6 +258,7 @@ class Runner:
                     for item in items
                     if item.export is not None or item.has_work
                 ),
+                to_the_end=self._command != "submit",
             )
         )
         try:
@@ -336,8 +337,7 @@ class Runner:
             self._manifest_stale = True
             await self._write_manifest()
         work = [item for item in todo if item.action is not Action.MOVE]
-        if self._command == "collect":
-            work = [item for item in work if item.key in self._records and _is_begun(self._records[item.key])]
+        work = [item for item in work if self._brings(self._records.get(item.key))]
         await self._begin(work)
         if self._ends():
             return
@@ -364,6 +364,10 @@ class Runner:
                 self._open.add(ref)
                 may_create = item.export is not None and self._command != "collect"
                 await self._absorb(ref, Resumed(), Live(may_create=may_create))
+
+    def _brings(self, record: Record | None) -> bool:
+        """Whether the run has work with such an export: `collect` only with what was begun."""
+        return self._command != "collect" or (record is not None and _is_begun(record))
 
     async def _begin(self, work: Sequence[Item]) -> None:
         """Journals what is new: exports never seen, labels that changed, finished ones that are wanted again."""

@@ -97,6 +97,7 @@ class Tally:
         self._asked = Meter(RATE_WINDOW)
         self._finished = Meter(PACE_WINDOW[1])
         self._generated = 0
+        self._to_the_end = True
 
     # ------------------------------------------------------------------------------------------------- figures
 
@@ -174,7 +175,9 @@ class Tally:
     def remaining(self, now: float) -> float | None:
         """Seconds that the rest may take; None while nobody can know."""
         rest = self.total - self.stored - self.failed
-        if self.started_at is None or self.outcome is not None or self.parking is not None or self.outages or not rest:
+        if self.started_at is None or not self._to_the_end or not rest:
+            return None
+        if self.outcome is not None or self.parking is not None or self.outages:
             return None
         pause = max(0.0, self.paused_until - now)
         learned = self.learned
@@ -234,7 +237,7 @@ class Tally:
             case RunStarted():
                 self.job = printable(told.job)
                 self.todo, self.skipped, self.moves = told.todo, told.skipped, told.moves
-                self.started_at = told.at
+                self.started_at, self._to_the_end = told.at, told.to_the_end
                 for standing in told.exports:
                     self._found(standing)
             case RunEnded():

@@ -95,3 +95,12 @@ async def test_a_plan_piped_into_head(stage):
         assert ended.status == 0, str(ended)
         assert "Traceback" not in ended.err
         assert "Broken" not in ended.err
+
+
+async def test_collect_speaks_of_what_was_begun_and_of_nothing_else(stage):
+    async with stage() as it:
+        it.job(months=3)
+        assert (await it.run("submit", "job.yaml", "--select", "window=2020-01")).status == 0
+        ended = await it.run("collect", "job.yaml")
+        assert " rehearsal: 1 export to do, " in ended.err, str(ended)
+        assert " 1/1 stored, 0 failed, " in ended.err

@@ -176,6 +176,13 @@ def test_what_is_learned_gives_an_estimate_from_the_first_second(tally, record):
     assert tally.remaining(T + 60) == pytest.approx(slow - (45 - 4.5)), "the run's own pace outweighs the reckoning"
 
 
+def test_no_estimate_for_a_run_that_does_not_wait_for_the_end():
+    tally = Tally()
+    tally.tell(RunStarted(T, "backfill", "run", 24, 0, 16, 4, to_the_end=False))
+    tally.tell(Learned(T, 30.0, 60.0, 10.0, 4, 4, rate_found=False, cap_found=False))
+    assert tally.remaining(T) is None
+
+
 def test_no_estimate_when_all_is_done(tally, record):
     for n in range(24):
         tally.tell(ExportChanged(T + 5, record(n, State.STORED), "stored"))
