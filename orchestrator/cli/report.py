@@ -63,7 +63,9 @@ def report(
 
 
 def _told(record: Mapping[str, Any]) -> str:
-    return f"the run that {record['outcome']} at {record['finished_at']}"
+    from orchestrator.cli.status_view import ENDS
+
+    return f"the run that {ENDS.get(record['outcome'], 'ended')} at {record['finished_at']}"
 
 
 def _rendered(kind: str, record: Mapping[str, Any], limit: int) -> str:

@@ -30,7 +30,7 @@ _STEPS = {
     "ready": (READY, "ready, or downloading"),
     "verified": (READY, "downloaded, not yet in its place"),
 }
-_ENDS = {
+ENDS = {
     "succeeded": "succeeded",
     "failed": "ended with failed exports",
     "parked": "was parked",
@@ -107,7 +107,7 @@ def _about(document: Mapping[str, Any], command: str) -> None:
         say.people(f"A run is active: {document['active_run']}. `orchestrator status {command} --watch` shows it.")
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
-        say.people(f"The last run {_ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
+        say.people(f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
     if document["cut_off_at"]:
         began = "A later run began" if last else "A run began"
         say.people(f"{began}, wrote its last at {document['cut_off_at']} and did not end in its own words (killed?).")

@@ -66,7 +66,7 @@ def _case(job: str, export: Export, seconds: float) -> ET.Element:
         failure.text = "\n".join([*map(_clean, lines), f"more: orchestrator explain {_clean(code)}"])
         case.append(failure)
     elif export["state"] in ("skipped", "pending"):
-        case.append(_element("skipped", message=f"{standing(export).words}: {export.get('reason') or export['state']}"))
+        case.append(_element("skipped", message=f"{standing(export).words}: {export['reason'] or export['state']}"))
     return case
 
 

@@ -51,7 +51,7 @@ def standing(export: Export) -> Standing:
     state = export["state"]
     if state != "skipped":
         return STANDINGS[state]
-    return STANDINGS[{"wait": "waiting", "move": "renamed"}.get(export.get("action", ""), "kept")]
+    return STANDINGS[{"wait": "waiting", "move": "renamed"}.get(export["action"], "kept")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,6 @@ def _check(record: Mapping[str, Any]) -> None:
         if not all(isinstance(text, str) for text in (*export["coordinates"].values(), *export["report_ids"])):
             raise TypeError(f"`exports[{n}]` has a label or an id that is no text")
         _check_error(export["error"])
-        _may_be_text(export, "reason", "action")
         stages = export.get("stages") or ()
         _amounts(at for _, at in stages)
         if not all(isinstance(name, str) for name, _ in stages):
@@ -245,6 +244,8 @@ _EXPORT: Mapping[str, type | tuple[type, ...]] = {
     "key": str,
     "coordinates": dict,
     "state": str,
+    "action": str,
+    "reason": str,
     "path": str,
     "report_ids": list,
     "bytes": (int, _NOTHING),

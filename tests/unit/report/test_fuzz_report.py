@@ -1,5 +1,6 @@
 """Whatever a record holds, it is refused in words or rendered: no record makes a report fall over."""
 
+import io
 import json
 from xml.etree import ElementTree as ET
 
@@ -8,6 +9,8 @@ from hypothesis import given
 from run_records import export, failed, run_record
 
 from orchestrator.errors import JobError
+from orchestrator.progress.console import PeopleConsole
+from orchestrator.progress.summary import print_summary
 from orchestrator.report import html, junit, markdown, record
 
 GOOD = run_record(
@@ -29,3 +32,4 @@ def test_a_spoilt_record_is_refused_or_rendered(value):
     assert html.render(known).startswith("<!doctype html>")
     assert len(markdown.render(known, limit=5000).encode()) <= 5000
     ET.fromstring(junit.render(known))
+    print_summary(known, PeopleConsole(io.StringIO()))
