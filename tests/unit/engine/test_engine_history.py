@@ -126,6 +126,7 @@ def test_a_long_silence_at_the_end_is_as_bounded(history):
 def test_pauses_are_counted_once_where_they_overlap_and_no_longer_than_the_run(history):
     history.tell(Paused(BEGAN + 2, BEGAN + 12, "429"))
     history.tell(Paused(BEGAN + 4, BEGAN + 15, "429"))
+    history.tell(Paused(BEGAN + 5, BEGAN + 6, "another host, and sooner over"))
     history.tell(Paused(BEGAN + 30, BEGAN + 60, "429"))
     assert total(history, "paused", 40) == pytest.approx(13 + 10)
 

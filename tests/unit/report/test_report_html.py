@@ -177,6 +177,8 @@ def test_a_few_that_took_much_longer_than_the_others_are_cut_off_and_that_is_tol
 
 def test_an_export_that_is_not_done_waits_until_the_run_ends():
     assert list(pictures.spans(export("2024-01", "pending"), 95.0)) == [("queued", 0.0, 95.0)]
+    late = export("2024-01", stages=[["service", 90.0], ["ready", 120.0], ["end", 130.0]])
+    assert list(pictures.spans(late, 95.0)) == [("service", 90.0, 95.0)], "nothing is drawn beyond the run"
 
 
 def test_exports_at_once_are_counted_over_time():
