@@ -203,7 +203,7 @@ async def test_a_run_that_was_killed_and_its_doubts_are_told(stage):
     async with stage(faults=[{"on": "create", "do": "hang", "match": {"nth": 2}}]) as it:
         it.job(months=2, limits={"unfinished": 2})
         running = await it.start("run", "job.yaml")
-        await it.until(lambda: len(it.sim.stats.posts) >= 2)
+        await it.until(lambda: len(it.sim.stats.posts) >= 2 and it.sim.stats.polls)  # one is polled: its id is kept
         running.send(signal.SIGKILL)
         await running.ended()
         found = await examined(it)
