@@ -30,19 +30,17 @@ import anyio.abc
 
 from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
-from orchestrator.engine.asking import Asking, Load
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Budgets, Go, Ref, Wants, choose
-from orchestrator.engine.durations import size_of
 from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Standing, Troubled
 from orchestrator.engine.history import History
+from orchestrator.engine.learning import Learning
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
 from orchestrator.engine.outlook import Outlook
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
-    Accepted,
     Account,
     Broken,
     Clock,
@@ -50,7 +48,6 @@ from orchestrator.engine.ports import (
     ExportApi,
     Files,
     Journal,
-    Lesson,
     Observer,
     Shared,
     Status,
@@ -163,12 +160,6 @@ class Runner:
         self._records: dict[str, Record] = {}
         self._lives: dict[Ref, Live] = {}
         self._wants = Wants()
-        self._asking = Asking(policy.polling)
-        self._adapts = policy.polling.policy == "adaptive"
-        self._asked_about: dict[str, Ref] = {}
-        """Reports that the adaptive policy knows, and the parts they are of."""
-        self._lessons: list[Lesson] = []
-        """Learned, and not yet kept with the account."""
         self._open: set[Ref] = set()
         """Parts that still want something or have an attempt under way."""
         self._busy: dict[Ref, anyio.CancelScope | None] = {}
@@ -229,7 +220,8 @@ class Runner:
             park=self.park,
             parked=lambda: self._parking is not None,
         )
-        self._outlook = Outlook(self._asking, self._spending, self._observer)
+        self._learning = Learning(self._policy.polling, self._account, self._spending, started_at)
+        self._outlook = Outlook(self._learning.asking, self._spending, self._observer)
         todo = [item for item in items if item.has_work]
         limits = self._policy.limits
         actions = [item.action for item in items if item.export is not None]
@@ -262,7 +254,7 @@ class Runner:
             )
         )
         try:
-            await self._recall()
+            await self._learning.recall()
             await self._relabel(items)
             await self._enter(todo)
             await self._respect_pauses()
@@ -444,7 +436,7 @@ class Runner:
         """
         if self._park_at == math.inf or self._command == "submit":
             return math.inf
-        at = self._park_at - min(self._asking.shortest_mean(), (self._park_at - self._started_at) / 2)
+        at = self._park_at - min(self._learning.asking.shortest_mean(), (self._park_at - self._started_at) / 2)
         return at if at > now else math.inf
 
     def _is_done(self, budgets: Budgets) -> bool:
@@ -477,7 +469,7 @@ class Runner:
             self._spending.asking += 1
             self._spending.starting += isinstance(want, Create)
             if isinstance(want, Poll):
-                self._asking.asks(want.report_id, now)
+                self._learning.asking.asks(want.report_id, now)
         elif isinstance(want, Fetch):
             self._spending.downloading += 1
             self._fetching.add(ref)
@@ -572,7 +564,7 @@ class Runner:
             self._observer.tell(Troubled(now, key, *trouble, max(now, again_at)))
         if isinstance(fact, Asked) and isinstance(fact.answer, Status) and after.state is State.GENERATING:
             self._history.unfinished(key, fact.sent_at)
-        self._learn(ref, fact, now)
+        self._learning.learn(ref, self._records[ref[0]], fact, now)
         self._put(ref, done.wants)
         if not done.wants and not isinstance(fact, Posting):
             self._open.discard(ref)
@@ -600,61 +592,17 @@ class Runner:
                 case _:
                     pass
 
-    # ----------------------------------------------------------------------------------------------- adaptive polling
-
-    async def _recall(self) -> None:
-        """What earlier runs have learned of this account."""
-        lessons = await self._account.lessons()
-        self._spending.recall(lesson.high for lesson in lessons)
-        self._asking.recall(lessons)
-
-    def _learn(self, ref: Ref, fact: Fact, now: float) -> None:
-        """What a fact tells about how long exports take."""
-        record = self._records[ref[0]]
-        part = record.parts[ref[1]]
-        match fact:
-            case Resumed() | Posted(Accepted()):
-                for report in part.live if part.state is State.GENERATING else ():
-                    self._asking.began(report.id, size_of(record.window), min(report.created_at, now))
-                    self._asked_about[report.id] = ref
-            case Asked(report_id, answer, sent_at=sent_at) if report_id in self._asked_about:
-                asked = part.report(report_id)
-                assert asked is not None, "only known reports are asked about"
-                if part.state is State.GENERATING and asked.live:
-                    if isinstance(answer, Status):
-                        self._asking.unfinished(report_id, sent_at)
-                    return
-                del self._asked_about[report_id]
-                # Of an export that was begun before this run nobody knows when it was ready.
-                if part.state is State.READY and asked.live and asked.created_at >= self._started_at:
-                    lesson = self._asking.finished(report_id, sent_at)
-                    self._spending.learn(lesson.high)
-                    self._lessons.append(lesson)
-                else:
-                    self._asking.forget(report_id)
-
-    async def _keep_lessons(self) -> None:
-        lessons, self._lessons = self._lessons, []
-        await self._account.learn(lessons)
-        await self._account.keep(self._spending.found())
+    # ------------------------------------------------------------------------------------------------------- polling
 
     def _put(self, ref: Ref, wanted: tuple[Want, ...]) -> None:
-        """What a part wants; polls at the times that the adaptive policy finds best."""
-        self._wants.put(ref, tuple(map(self._timed, wanted)) if self._adapts else wanted)
-
-    def _timed(self, want: Want) -> Want:
-        due = self._asking.due(want.report_id) if isinstance(want, Poll) and want.planned else None
-        return want if due is None else replace(want, at=due)
+        """What a part wants from now on."""
+        self._wants.put(ref, self._learning.timed(wanted))
 
     def _replan(self, now: float) -> None:
-        """Takes new lessons and limits to heart: the polls of all reports under way may have other times then."""
-        pace = self._spending.pace
-        load = Load(pace.per_second, self._spending.cap.most, self._wants.creations, pace.latency)
-        if self._adapts and self._asking.replan(load):
-            for key, index in self._asked_about.values():
-                ref = key, index
-                if ref in self._open and ref not in self._busy:
-                    self._put(ref, wants(self._records[key].parts[index], self._lives[ref], now))
+        for key, index in self._learning.moved(self._wants.creations):
+            ref = key, index
+            if ref in self._open and ref not in self._busy:
+                self._put(ref, wants(self._records[key].parts[index], self._lives[ref], now))
         self._outlook.look(now)
 
     # ---------------------------------------------------------------------------------------------------- the end
@@ -678,7 +626,7 @@ class Runner:
                 return
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
-        for last in (self._attempts.close, self._write_manifest, self._keep_lessons):
+        for last in (self._attempts.close, self._write_manifest, self._learning.keep):
             try:
                 await last()
             except OrchestratorError as error:
@@ -741,7 +689,7 @@ class Runner:
             began = self._clock.now()
             with self._taking_blame(), anyio.CancelScope(shield=True):
                 await self._write_manifest()
-                await self._keep_lessons()
+                await self._learning.keep()
             pause = max(MANIFEST_EVERY, MANIFEST_SHARE * (self._clock.now() - began))
 
     async def _write_manifest(self) -> None:

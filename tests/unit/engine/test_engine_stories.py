@@ -299,5 +299,5 @@ async def test_reports_that_came_to_nothing_are_not_waited_for_by_the_adaptive_p
     world.service.on_get = lambda made, n: answer if made.request == bad else None
     report = await world.run()
     assert (report["counts"]["failed"], report["counts"]["stored"]) == (1, 3)
-    assert world.runner._asked_about == {}
-    assert all(not known.running for known in world.runner._asking._classes.values())
+    assert world.runner._learning._refs == {}
+    assert all(not known.running for known in world.runner._learning.asking._classes.values())
