@@ -8,7 +8,9 @@ a second run of the same plan does only what is missing.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -88,7 +90,9 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float, *, other
     """
     frozen = _read_frozen(Path(target))
     if frozen is not None:
-        return _thaw(Path(target), frozen, ask, environ)
+        task = _thaw(Path(target), frozen, ask, environ)
+        _refuse_unwritable(task.exports)
+        return task
     job, exports, selects = _expanded(target, ask, environ, now)
     named = {export.key for export in exports}
     left_out: list[Export] = []
@@ -97,6 +101,7 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float, *, other
             named.add(export.key)
             if others:
                 left_out.append(export)
+    _refuse_unwritable(exports)
     model = job.model
     root = job.resolve(model.output.to)
     return Task(
@@ -120,6 +125,22 @@ def load(target: str, ask: Ask, environ: Mapping[str, str], now: float, *, other
         asked=Asked(now, ask.selects, ask.first, ask.last, ask.sets, job.written),
         others=left_out,
     )
+
+
+def _refuse_unwritable(exports: Sequence[Export]) -> None:
+    """Names of files are bytes to the system, in the encoding of the environment, which may lack a label's letters."""
+    encoding = sys.getfilesystemencoding()
+    for export in exports if encoding != "utf-8" else ():
+        try:
+            os.fsencode(export.path)
+        except UnicodeEncodeError:
+            raise JobError(
+                Problem(
+                    f"no file can be called {export.path!a} here: this environment writes file names in {encoding}",
+                    code="job.encoding",
+                    hint="set LC_ALL=C.UTF-8 (or PYTHONUTF8=1) where the command is run, for every command of this job",
+                )
+            ) from None
 
 
 def _expanded(target: str, ask: Ask, environ: Mapping[str, str], now: float) -> tuple[Job, list[Export], bool]:

@@ -78,6 +78,13 @@ ASKED = (
         ("Name each axis of the matrix in `output.path`.", "Change or remove one of the labels that the error names."),
     ),
     Code(
+        "job.encoding",
+        "wrong",
+        "A label has letters that file names can't have in the environment's encoding.",
+        ("The locale of a container or of cron is an old one (`LC_ALL=C`, Latin-1), and UTF-8 is switched off.",),
+        ("Set LC_ALL=C.UTF-8, or PYTHONUTF8=1, where the command is run.",),
+    ),
+    Code(
         "job.ca-file",
         "wrong",
         "The file of certificates in `network.ca_file` can't be used.",

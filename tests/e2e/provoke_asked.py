@@ -46,6 +46,12 @@ async def _(it):
     return await it.run("plan", "job.yaml")
 
 
+@provokes("job.encoding")
+async def _(it):
+    it.job(teams=("podpora-čšž",))
+    return await it.run("plan", "job.yaml", env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+
+
 @provokes("job.ca-file")
 async def _(it):
     it.job(network={"ca_file": "job.yaml"})
