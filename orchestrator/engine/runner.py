@@ -354,8 +354,9 @@ class Runner:
             for part in record.parts:
                 ref = (item.key, part.index)
                 self._open.add(ref)
-                may_create = item.export is not None and self._command != "collect"
-                await self._absorb(ref, Resumed(), Live(may_create=may_create))
+                named = item.export is not None
+                may_create = named and self._command != "collect"
+                await self._absorb(ref, Resumed(), Live(may_create=may_create, named=named))
 
     def _brings(self, record: Record | None) -> bool:
         """Whether the run has work with such an export: `collect` only with what was begun."""
@@ -586,7 +587,7 @@ class Runner:
                 case Stored():
                     self._stored.add(key)
                     self._manifest_stale = True
-                case Failed() if live.may_create and self._policy.fail_fast and self._parking is None:
+                case Failed() if live.named and self._policy.fail_fast and self._parking is None:
                     self._failed_fast = True
                     self.park("an export failed, and --fail-fast was asked for")
                 case _:
@@ -655,7 +656,7 @@ class Runner:
             ),
         )
         if self._command == "collect" and report["outcome"] == "parked" and report["reason"] is None:
-            report["reason"] = "what is left has to be created first: `submit` does that, or a whole `run`"
+            report["reason"] = result.NOT_CREATED
         try:
             await self._journal.finish_run(report)
         except OrchestratorError as error:

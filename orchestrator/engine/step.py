@@ -208,7 +208,9 @@ class Live:
     """What only this run knows of a part. It dies with the process, and nothing is lost by that."""
 
     may_create: bool = True
-    """False for an export that the job no longer names: what is under way is collected, nothing is created."""
+    """False if what is under way is collected, but nothing is created."""
+    named: bool = True
+    """False for an export that the job no longer names: whatever becomes of it, the run has not failed."""
     watches: Mapping[str, Watch] = field(default_factory=dict)
     ages_from: Mapping[str, float] = field(default_factory=dict)
     """Reports that an earlier run created by a clock that was ahead of this one, and when this run took them up."""
@@ -417,7 +419,7 @@ class _Stepper:
         if cause is Cause.STUCK:
             self._watch(report.id, self.live.watches[report.id].asked, self.policy.polling.max)
         used_up = self.part.spent > self.policy.retry.exports
-        if used_up and self.part.state is State.WAITING and self.live.may_create:
+        if used_up and self.part.state is State.WAITING and self.live.named:
             self._fail(
                 f"export.{cause.value}", _LOSSES[cause].format(times=_times(self.part.spent)), _LOSS_HINTS[cause]
             )

@@ -69,6 +69,29 @@ async def test_what_the_service_failed_to_make_is_for_the_next_submit(stage):
         assert len(it.sim.stats.posts) == 4
 
 
+async def test_an_export_that_is_never_made_fails_the_collect_that_finds_its_creations_used_up(stage):
+    async with stage(duration=1, faults=[{"on": "create", "do": "failed", "match": {"nth": 1}}]) as it:
+        it.job(months=2, retry={"exports": 0})
+        assert (await it.run("submit", "job.yaml")).status == 0
+        collected = await it.run("collect", "job.yaml", "--json")
+        assert collected.status == 1, str(collected)
+        assert collected.json["counts"] == {"planned": 2, "stored": 1, "skipped": 0, "failed": 1, "pending": 0}
+        assert [each["error"]["code"] for each in collected.json["exports"] if each["error"]] == ["export.failed"]
+
+
+async def test_a_collect_that_is_to_fail_fast_does(stage):
+    faults = [
+        {"on": "create", "do": "failed", "match": {"nth": 1}},
+        {"on": "create", "do": "stuck", "match": {"nth": 2}},
+    ]
+    async with stage(duration=1, faults=faults) as it:
+        it.job(months=2, retry={"exports": 0})
+        assert (await it.run("submit", "job.yaml")).status == 0
+        collected = await it.run("collect", "job.yaml", "--json", "--fail-fast", "--deadline", "20s")
+        assert collected.status == 1, str(collected)
+        assert "--fail-fast" in collected.json["reason"]
+
+
 async def test_a_collect_in_a_hurry_leaves_the_rest_for_later(stage):
     async with stage(duration=8) as it:
         it.job(months=2)

@@ -209,7 +209,7 @@ MUTANTS = (
     Mutant("a move is not journalled", "engine.moves:Mover._moved",
            "[Moved(item.key, now, path=target)]", "[]"),
     Mutant("left over reports are created anew", "engine.runner:Runner._enter",
-           "Live(may_create=may_create)", "Live()"),
+           "Live(may_create=may_create, named=named)", "Live()"),
     Mutant("failed exports are not tried again", "engine.plan:_Planner._failed",
            'failure.code == "request.invalid"', "True"),
     # secrets and words

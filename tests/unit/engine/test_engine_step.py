@@ -264,12 +264,18 @@ def test_the_creations_of_a_part_are_bounded():
 
 
 def test_what_the_job_no_longer_names_is_not_created():
-    story = Story(may_create=False).created()
+    story = Story(may_create=False, named=False).created()
     story.take(Asked("r1", Status("Failed")))
     assert story.wants == ()
-    story = Story(may_create=False).created()
+    story = Story(may_create=False, named=False).created()
     story.take(Asked("r1", Status("Processing")), after=7300)
     assert story.wants == ()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_not_created_anew_fails_with_its_last_creation_unless_the_job_no_longer_names_it(named):
+    story = Story(make_policy(retry=Retry(exports=0)), may_create=False, named=named).created()
+    assert story.take(Asked("r1", Status("Failed"))) == ([Lost, Failed] if named else [Lost])
 
 
 # ---------------------------------------------------------------------------------------------------------- fetching
