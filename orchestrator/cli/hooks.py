@@ -90,6 +90,10 @@ def call(
     except OSError as error:
         say.people(f"warning: hooks.{name} can't be started: {error.strerror}")
         return
+    except ValueError:
+        why = "one of its words holds a NUL, or a letter that this environment's encoding lacks"
+        say.people(f"warning: hooks.{name} can't be started: {why}")
+        return
     threads = [
         threading.Thread(target=run, args=arguments, name=f"hook {what}", daemon=True)
         for what, run, arguments in (

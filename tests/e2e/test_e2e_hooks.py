@@ -95,6 +95,15 @@ async def test_a_failing_hook_is_a_warning(stage, hook, says):
         assert f"warning: {says}" in ended.people
 
 
+async def test_a_word_that_no_program_can_be_given_is_a_warning(stage):
+    async with stage() as it:
+        (it.folder / "note").write_bytes(b"before\0after")
+        it.job(hooks={"on_success": ["./notify", "${file:note}"]})
+        ended = await it.run("run", "job.yaml")
+        assert ended.status == 0, str(ended)
+        assert "warning: hooks.on_success can't be started: one of its words" in ended.people
+
+
 async def test_a_hook_that_takes_too_long_is_ended_with_all_it_has_started(stage):
     async with stage() as it:
         it.job(hooks={"on_success": ["sh", "-c", "sleep 1000 & echo pid $!; sleep 1000"], "timeout": "2s"})
