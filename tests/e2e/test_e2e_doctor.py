@@ -370,6 +370,19 @@ async def test_what_the_doctor_is_told_to_wait_the_next_run_waits(stage):
         assert len(heard) == 1
 
 
+async def test_a_pause_is_no_reason_for_the_doctor_to_move_a_damaged_journal(stage):
+    async with stage() as it, answering(429, "Retry-After: 600", body=b"{}") as (url, heard):
+        it.job(months=1)
+        await it.report()
+        journal = it.state / "journal.db"
+        journal.write_bytes(b"no database" * 1000)
+        before = sorted(it.state.iterdir())
+        found = await examined(it, "--set", f"api.base_url={url}")
+        assert (found["service"]["verdict"], len(heard)) == ("warning", 1)
+        assert journal.read_bytes() == b"no database" * 1000
+        assert sorted(it.state.iterdir()) == before
+
+
 async def test_the_id_that_init_wrote_is_nobodys(stage):
     async with stage() as it:
         assert (await it.run("init")).status == 0

@@ -25,7 +25,7 @@ from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.lock import JobLock
 from orchestrator.journal.machine import Machine, look, place
-from orchestrator.journal.reader import NAME
+from orchestrator.journal.reader import read_snapshot
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.progress.words import count, spelled
 
@@ -113,9 +113,9 @@ def _tell_others(shared: Path, until: float) -> None:
 
 async def _keep(task: Task, clock: SystemClock, wait: float) -> None:
     """The next run shall know of this pause too, where a journal can tell it."""
-    if not (task.state / NAME).exists():
-        return
     try:
+        if read_snapshot(task.state) is None:  # to open a damaged one would move it aside, and the next run could not tell
+            return
         with JobLock(task.state, clock):
             journal = SqliteJournal(task.state, clock)
             await journal.open()
