@@ -114,7 +114,8 @@ def _tell_others(shared: Path, until: float) -> None:
 async def _keep(task: Task, clock: SystemClock, wait: float) -> None:
     """The next run shall know of this pause too, where a journal can tell it."""
     try:
-        if read_snapshot(task.state) is None:  # to open a damaged one would move it aside, and the next run could not tell
+        # Opening a damaged one would move it aside, and the next run, which is to tell of it, would see nothing of it.
+        if read_snapshot(task.state) is None:
             return
         with JobLock(task.state, clock):
             journal = SqliteJournal(task.state, clock)
