@@ -150,7 +150,7 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as source:
             data = source.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _unreadable(file, "there is no such job file", "`orchestrator init FILE` writes one") from None
+        raise _unreadable(file, "there is no such job file", _instead_of(file)) from None
     except IsADirectoryError:
         raise _unreadable(file, "this is a folder, not a job file", "name the YAML file in it") from None
     except (OSError, ValueError) as error:
@@ -162,6 +162,16 @@ def _read(file: Path) -> bytes:
             file, "the job file is larger than 1 MiB", "long lists go into a CSV: team: file:inboxes.csv#id,name"
         )
     return data
+
+
+def _instead_of(file: Path) -> str:
+    """What to name where there is no such file: one beside it of nearly that name, or else a new one."""
+    try:
+        beside = [each.name for each in file.parent.iterdir() if each.suffix in (".yaml", ".yml")]
+    except OSError:
+        beside = []
+    near = nearest(file.name, beside)
+    return f"did you mean `{file.with_name(near)}`?" if near else "`orchestrator init FILE` writes one"
 
 
 def _unreadable(file: Path, message: str, hint: str, cause: str | None = None) -> JobError:
@@ -244,7 +254,10 @@ def _told(root: Node, at: tuple[str | int, ...], kind: str, message: str, error:
         hint = f"write {_REQUIRED[str(at[-1])]}"
         return [_placed(root, at, Misfit(f"{at[-1]!r} is missing and required", hint=hint, show=False))]
     if kind == "model_type":
-        return [_placed(root, at, Misfit("a mapping of keys is due here", hint=f"its keys: {', '.join(_keys(at))}"))]
+        auto = "auto, or " if at == ("limits",) else ""
+        return [
+            _placed(root, at, Misfit(f"{auto}a mapping of keys is due here", hint=f"its keys: {', '.join(_keys(at))}"))
+        ]
     return [_placed(root, at, Misfit(message))]
 
 

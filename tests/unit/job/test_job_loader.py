@@ -260,6 +260,24 @@ def test_a_missing_file_and_a_folder(tmp_path):
             load_job(path, {})
 
 
+def test_a_missing_file_has_the_one_of_nearly_its_name_for_a_hint(write, tmp_path):
+    write("version: 1\n")
+    for name, hint in [
+        ("jobb.yaml", f"did you mean `{tmp_path / 'job.yaml'}`?"),
+        ("else.yaml", "`orchestrator init FILE` writes one"),
+        ("nope/job.yaml", "`orchestrator init FILE` writes one"),
+    ]:
+        with pytest.raises(JobError) as caught:
+            load_job(tmp_path / name, {})
+        assert caught.value.problems[0].hint == hint
+
+
+def test_limits_that_are_a_wrong_word_are_told_of_auto(write):
+    with pytest.raises(JobError, match="auto, or a mapping of keys is due here; found 'atuo'") as caught:
+        load_job(write(HEAD + WINDOW + "output: {to: x}\nlimits: atuo\n"), {"T": "t"})
+    assert "unfinished" in str(caught.value.problems[0].hint)
+
+
 def test_a_byte_order_mark_is_no_part_of_the_text(write):
     path = write(b"\xef\xbb\xbfversion: 1\nname: a\napi: {token: '${T}'}\noutput: {to: x}\n" + WINDOW.encode())
     assert load_job(path, {}).model.name == "a"
