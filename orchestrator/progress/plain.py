@@ -98,10 +98,11 @@ def heartbeat(tally: Tally, now: float) -> str:
     if remaining is not None:
         pieces.append(f"{about(remaining)} left")
     for told in tally.outages.values():
-        pieces += alerts.outage(told, now)
+        silent, *until = alerts.outage(told, now)
+        pieces += [silent, *until] if tally.outcome is None else [silent]
     pieces += alerts.pause(tally, now)
     pieces += _overdue(tally, now)
-    latest = tally.problems[-1] if tally.problems else None
+    latest = tally.problems[-1] if tally.problems and tally.outcome is None else None
     if latest is not None and latest.again_at is not None and latest.again_at >= now:
         pieces.append(f"in trouble: {alerts.problem(latest, now)}")
     return ", ".join(pieces)
@@ -123,9 +124,9 @@ def _news(told: Told, before: Tally) -> str | None:
             rest = [f"{told.skipped:,} need nothing"] if told.skipped else []
             rest += [f"{told.refused:,} refused by the service before"] if told.refused else []
             idle = f" ({', '.join(rest)})" if rest else ""
-            limits = f"at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
+            limits = f", at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
             renames = f"{count(told.moves, 'file')} to rename, " if told.moves else ""
-            return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}, {limits}"
+            return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}{limits if told.todo else ''}"
         case Paused() if told.until >= before.paused_until + 1:
             pause = f"the service asks for silence until {alerts.local(told.until, told.at)}, for {span(told.until - told.at)}"
             return f"{pause}: {printable(told.detail)}" if told.detail else pause
