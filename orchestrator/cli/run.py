@@ -103,11 +103,15 @@ def conduct(
             say.errors(error)
             report = _report_of(task, error, status, command)
     ending.keep(report, status)
+    from orchestrator.progress.ending import other_half
+
     if as_json:
         say.report(report)
     elif (
         log_format == "text" and not quiet and any(report["counts"][state] for state in ("stored", "failed", "pending"))
     ):
+        if (other := other_half(report)) is not None:
+            say.people(f"  To go on: orchestrator {other} {shlex.quote(job)}{ask.typed}")
         whole = replace(ask, selects=(), first=None, last=None, only=None)
         say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
     ending.call(report, status)

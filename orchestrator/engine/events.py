@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from orchestrator.engine.states import Record
 
+NOT_CREATED = "what is left has to be created first"
+"""The reason of a `collect` that has nothing more to bring home, and is not done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

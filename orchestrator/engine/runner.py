@@ -32,7 +32,16 @@ from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.choose import Budgets, Go, Ref, Wants, choose
-from orchestrator.engine.events import ExportChanged, Parking, Paused, RunEnded, RunStarted, Standing, Troubled
+from orchestrator.engine.events import (
+    NOT_CREATED,
+    ExportChanged,
+    Parking,
+    Paused,
+    RunEnded,
+    RunStarted,
+    Standing,
+    Troubled,
+)
 from orchestrator.engine.history import History
 from orchestrator.engine.learning import Learning
 from orchestrator.engine.manifest import utc
@@ -656,7 +665,7 @@ class Runner:
             ),
         )
         if self._command == "collect" and report["outcome"] == "parked" and report["reason"] is None:
-            report["reason"] = result.NOT_CREATED
+            report["reason"] = NOT_CREATED
         try:
             await self._journal.finish_run(report)
         except OrchestratorError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.engine.events import NOT_CREATED
 from orchestrator.progress.words import count
 
 _WHY = {
@@ -64,9 +65,21 @@ def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
     error, outcome = report.get("error"), report["outcome"]
     if error and error["hint"]:
         return str(error["hint"])
-    if outcome == "succeeded" and report["counts"]["pending"]:
-        return "`orchestrator collect`, or a whole `run`, brings home what is asked for; what Loop has finished expires after a while."
+    other = other_half(report)
+    if other == "collect":
+        return (
+            "`collect`, or a whole `run`, brings home what is asked for; what Loop has finished expires after a while."
+        )
+    if other == "submit":
+        return "`submit` creates it, or a whole `run` does all; what is stored is not asked for anew."
     return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
+
+
+def other_half(report: Mapping[str, Any]) -> str | None:
+    """The command that goes on where a half of a run has ended; None where the same command would."""
+    if report["outcome"] == "succeeded" and report["counts"]["pending"]:
+        return "collect"
+    return "submit" if report["outcome"] == "parked" and report.get("reason") == NOT_CREATED else None
 
 
 def limits_found(report: Mapping[str, Any]) -> str | None:

@@ -31,8 +31,9 @@ async def test_submit_waits_for_places_alone(stage):
         assert len(it.sim.stats.posts) == 9
         assert it.sim.stats.unfinished_peak <= 4
         assert not it.sim.stats.downloads
-        again = await it.run("submit", "job.yaml", "--json")
+        again = await it.run("submit", "job.yaml")
         assert again.status == 0, str(again)
+        assert "To go on: orchestrator collect job.yaml " in again.people
         assert len(it.sim.stats.posts) == 9, "submitted twice is created once"
         assert (await it.run("collect", "job.yaml")).status == 0
         it.check_stored(9)
@@ -47,8 +48,10 @@ async def test_collect_creates_nothing_and_says_what_is_left(stage):
         assert collected.json["counts"] == {"planned": 6, "stored": 2, "skipped": 0, "failed": 0, "pending": 4}
         assert "created first" in collected.json["reason"]
         assert len(it.sim.stats.posts) == 2
-        nothing = await it.run("collect", "job.yaml", "--json")
+        nothing = await it.run("collect", "job.yaml", "--from", "2020-01")
         assert nothing.status == 3, str(nothing)
+        assert "To go on: orchestrator submit job.yaml --from 2020-01 " in nothing.people
+        assert "same command" not in nothing.people
         assert len(it.sim.stats.posts) == 2
         assert (await it.run("run", "job.yaml")).status == 0
         it.check_stored(6)

@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.cells import cell_len
 
+from orchestrator.engine.events import NOT_CREATED
 from orchestrator.progress.console import PeopleConsole
 from orchestrator.progress.summary import print_summary
 
@@ -133,6 +134,15 @@ def test_what_ended_early_says_why_and_what_next(outcome, why, what_next):
     assert what_next in text
     if why:
         assert f"  {why}\n" in text
+
+
+def test_a_half_of_a_run_names_the_other():
+    exports = [export("support", month, "pending") for month in MONTHS]
+    nothing_created = told(report("parked", exports) | {"command": "collect", "reason": NOT_CREATED})
+    assert f"  {NOT_CREATED}\n" in nothing_created
+    assert "Next: `submit` creates it" in nothing_created
+    assert "same command" not in nothing_created
+    assert "Next: `collect`, or a whole `run`, brings home" in told(report("succeeded", exports))
 
 
 def test_a_parked_run_says_what_came():
