@@ -114,7 +114,8 @@ class GitHub:
         if not file:
             return
         try:
-            with Path(file).open("a", encoding="utf-8") as target:
+            # A folder's name need not be UTF-8; its bytes are written as they are.
+            with Path(file).open("a", encoding="utf-8", errors="surrogateescape") as target:
                 target.write(text)
         except OSError as error:
             say.people(f"warning: {file} can't be written: {error.strerror}")
