@@ -128,9 +128,11 @@ def _marks(counts: Mapping[Mark, int]) -> str:
 def _forecast(task: Task, found: Survey) -> list[str]:
     told = found.forecast
     if told is None:
-        return [
-            "Nothing to do." if not found.has_work else "Nothing to ask of the service: files are renamed, that is all."
-        ]
+        if found.has_work:
+            return ["Nothing to ask of the service: files are renamed, that is all."]
+        if any(item.action is Action.REFUSED for item in found.items):
+            return ["Nothing to do: what was refused is asked for once the job asks otherwise, or with --only failed."]
+        return ["Nothing to do."]
     parts = [count(told.posts, "creation")] if told.posts else []
     if told.collected:
         parts.append(f"{told.collected:,} under way")

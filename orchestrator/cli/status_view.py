@@ -107,7 +107,8 @@ def _about(document: Mapping[str, Any], command: str) -> None:
         say.people(f"A run is active: {document['active_run']}. `orchestrator status {command} --watch` shows it.")
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
-        say.people(f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}.")
+        told = f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}."
+        say.people(say.hanging(told, indent=0, hang=2))
     if document["cut_off_at"]:
         began = "A later run began" if last else "A run began"
         say.people(f"{began}, wrote its last at {document['cut_off_at']} and did not end in its own words (killed?).")
@@ -121,7 +122,7 @@ def _about(document: Mapping[str, Any], command: str) -> None:
         told = (
             f"{count(duplicates, 'possible duplicate')} on the service so far: creations that got no readable answer."
         )
-        say.people(f"{told} The stored files are not affected.")
+        say.people(say.hanging(f"{told} The stored files are not affected.", indent=0, hang=2))
     if not document["active_run"] and counts["stored"] < counts["planned"]:
         # What is half made needs no plan: a run goes on with it.
         say.people(f"Next: orchestrator {'run' if counts['pending'] else 'plan'} {command}")

@@ -119,14 +119,14 @@ _SILENT: Mapping[Host, tuple[str, str]] = {
     "api": (
         "host.unreachable",
         (
-            "Run the same command again when it is back; what is stored is not asked for anew. Look at the network, the proxy "
+            "Run the same command again when the service is back; what is stored is not asked for anew. Look at the network, the proxy "
             "and api.base_url."
         ),
     ),
     "files": (
         "file-host.unreachable",
         (
-            "Run the same command again when it is back; the exports themselves are kept. Look at the network and whether a "
+            "Run the same command again when the file host is back; the exports themselves are kept. Look at the network and whether a "
             "proxy alters downloads."
         ),
     ),

@@ -91,7 +91,9 @@ def heartbeat(tally: Tally, now: float) -> str:
         ("downloading", tally.downloading),
     )
     pieces += [f"{n:,} {name}" for name, n in stages if n]
-    pieces += [f"{tally.failed:,} failed", size(tally.bytes_received)]
+    pieces.append(f"{tally.failed:,} failed")
+    pieces += [f"{tally.refused:,} refused before"] if tally.refused else []
+    pieces.append(size(tally.bytes_received))
     if (pace := tally.pace(now)) and tally.outcome is None:
         pieces.append(a_minute(pace))
     remaining = tally.remaining(now)

@@ -72,6 +72,8 @@ class Tally:
         self.skipped = 0
         self.moves = 0
         """Files to be renamed."""
+        self.refused = 0
+        """What the service refused in an earlier run, and is not asked for."""
         self.started_at: float | None = None
         self.outcome: str | None = None
         self.parking: str | None = None
@@ -237,6 +239,7 @@ class Tally:
             case RunStarted():
                 self.job = printable(told.job)
                 self.todo, self.skipped, self.moves = told.todo, told.skipped, told.moves
+                self.refused = told.refused
                 self.started_at, self._to_the_end = told.at, told.to_the_end
                 for standing in told.exports:
                     self._found(standing)

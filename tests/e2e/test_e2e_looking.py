@@ -113,3 +113,12 @@ async def test_the_report_ids_that_support_wants_are_printed(stage):
         assert f"report ids: {', '.join(export['report_ids'])}" in " ".join(
             (await it.run("status", "job.yaml")).out.split()
         )
+
+
+async def test_what_status_says_of_a_run_that_ended_badly_fits_a_terminal(stage):
+    async with stage(faults=[{"on": "create", "do": "reset_after", "match": {"nth": 1}}]) as it:
+        it.job(months=2)
+        await it.report()
+        told = await it.run("status", "job.yaml")
+        assert "1 possible duplicate on the service so far" in told.people
+        assert all(len(line) <= 80 for line in told.err.splitlines()), str(told)

@@ -124,6 +124,15 @@ async def test_the_forecast_is_a_guess_until_something_is_learned(stage):
         assert "Nothing to do." in (await read(it)).err
 
 
+async def test_where_all_is_done_but_what_was_refused_both_ways_on_are_named(stage):
+    faults = [{"on": "create", "do": "status", "code": 400, "match": {"nth": 1}}]
+    async with stage(faults=faults) as it:
+        it.job(months=2)
+        await it.report(status=1)
+        assert "Nothing to do: what was refused" in (await read(it)).people
+        assert "or with --only failed." in (await read(it)).people
+
+
 async def test_a_pause_that_the_service_has_asked_for_is_told(stage):
     faults = [{"on": "create", "do": "status", "code": 429, "retry_after": 3600, "times": 1}]
     async with stage(faults=faults) as it:

@@ -161,6 +161,13 @@ async def test_silence_before_the_start_and_after_the_end(monkeypatch):
     assert before[-1] == "12:13:20 done: 0/0 stored, 0 failed, 0 B"
 
 
+def test_what_was_refused_before_is_in_the_last_line_too():
+    progress, out = plain()
+    progress.tell(RunStarted(T, "backfill", "run", 0, 7, 16, 4, refused=1))
+    progress.tell(RunEnded(T + 1, "failed"))
+    assert out.lines[-1] == "12:13:21 ended with failures: 0/0 stored, 0 failed, 1 refused before, 0 B"
+
+
 def test_a_run_that_only_renames_says_so(record):
     progress, out = plain()
     progress.tell(RunStarted(T, "backfill", "run", 0, 12, 16, 4, moves=2))

@@ -99,7 +99,7 @@ def test_a_command_in_a_hint_stands_as_code():
 def test_a_submitted_half_is_told_as_such_and_what_brings_it_home():
     text = markdown.render(run_record(export("2024-01", "pending"), command="submit"), limit=PLENTY)
     assert text.startswith("## ✅ support-backfill: submitted, 1 export to be collected\n")
-    assert "<code>orchestrator collect</code>" in text
+    assert "<code>collect</code>" in text
 
 
 def test_the_limits_that_refusals_have_shown_are_told():
