@@ -80,7 +80,7 @@ async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | Non
         findings.append(Finding("service", "skipped", f"not asked: {why}"))
     else:
         findings += await there.service(task, network, token, clock, here.pause_left(account, now))
-    findings.append(Finding("file host", "skipped", "it can't be checked before there is an export"))
+    findings.append(Finding("file host", "skipped", "its address is known only once an export is ready"))
     return task.name, findings
 
 

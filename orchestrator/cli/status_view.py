@@ -24,8 +24,8 @@ UNDER_WAY = 10
 """Exports that are named one by one while they are under way."""
 
 _STEPS = {
-    "waiting": (TO_RUN, "to be asked for"),
-    "creating": (IN_FLIGHT, "being asked for"),
+    "waiting": (TO_RUN, "to be created"),
+    "creating": (IN_FLIGHT, "being created"),
     "generating": (IN_FLIGHT, "at Loop"),
     "ready": (READY, "ready, or downloading"),
     "verified": (READY, "downloaded, not yet in its place"),
@@ -104,7 +104,7 @@ def _counts(document: Mapping[str, Any]) -> str:
 def _about(document: Mapping[str, Any], command: str) -> None:
     counts, last = document["counts"], document["last_run"]
     if document["active_run"]:
-        say.people(f"A run is active: {document['active_run']}. `orchestrator status {command} --watch` shows it.")
+        say.people(f"A run is active: {document['active_run']}.\nWatch it: orchestrator status {command} --watch")
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
         told = f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}."

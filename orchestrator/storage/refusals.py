@@ -43,7 +43,7 @@ _NAME = (
 _IN_THE_WAY = (
     "storage.in-the-way",
     "something else is in the way",
-    "Move away what has this name, or change `output.path`.",
+    "Move away what has this name, or change `output.to` or `output.path`.",
 )
 
 _MEANINGS = {

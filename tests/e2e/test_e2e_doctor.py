@@ -210,6 +210,18 @@ async def test_a_run_that_was_killed_and_its_doubts_are_told(stage):
         assert found["journal"]["verdict"] == "warning"
         assert "did not end in its own words" in found["journal"]["found"]
         assert "1 possible duplicate" in found["duplicates"]["found"]
+        assert "being created for " in (await it.run("status", "job.yaml")).out
+
+
+async def test_sizes_are_asked_for_only_where_something_is_to_come(stage):
+    async with stage() as it:
+        it.job(months=2)
+        unknown = "no earlier sizes tell what a run will bring"
+        assert unknown in (await examined(it))["output"]["found"]
+        await it.report("job.yaml", "--to", "2020-01")
+        assert "the run may bring " in (await examined(it))["output"]["found"]
+        await it.report()
+        assert (await examined(it))["output"]["found"].endswith(" free)")
 
 
 async def test_a_journal_of_a_newer_version(stage):

@@ -23,7 +23,9 @@ async def test_a_second_run_is_told_who_holds_the_job_while_status_still_answers
         assert status.json["schema"] == "orchestrator.status/1"
         assert pid in status.json["active_run"]
         assert status.json["counts"] == {"planned": 3, "stored": 0, "failed": 0, "pending": 3, "new": 0}
-        assert "A run is active: " + pid in (await it.run("status", "job.yaml")).err
+        told = (await it.run("status", "job.yaml")).err
+        assert "A run is active: " + pid in told
+        assert told.endswith("\nWatch it: orchestrator status job.yaml --watch\n")
         assert (await it.run("plan", "job.yaml")).status == 0
         assert len(it.sim.stats.posts) == asked == 3
         running.send(signal.SIGKILL)

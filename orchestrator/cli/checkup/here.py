@@ -56,7 +56,7 @@ def windows(task: Task, now: float) -> Iterator[Finding]:
 
 
 def disk(task: Task, needed: float | None) -> Iterator[Finding]:
-    """The output folder and the state folder. `needed`: bytes that the run may bring, None if nobody knows."""
+    """The output folder and the state folder. `needed`: bytes that the run may bring, 0 if nothing is to do, None if nobody knows."""
     try:
         with trial(task.root, "output") as tried:
             where, free = _where(task.root, tried.there), tried.free
@@ -65,7 +65,10 @@ def disk(task: Task, needed: float | None) -> Iterator[Finding]:
         yield from wrong("output", error)
         return
     found = f"{where} takes files ({kind or 'file system unknown'}, {size(free)} free)"
-    wanted = f"; the run may bring {size(int(needed))}" if needed else "; no earlier sizes tell what a run will bring"
+    if needed is None:
+        wanted = "; no earlier sizes tell what a run will bring"
+    else:
+        wanted = f"; the run may bring {size(int(needed))}" if needed else ""
     if free < max(needed or 0, TIGHT):
         yield warning("output", found + wanted, "make room, or change `output.to`: a disk that fills up ends the run")
     elif kind in FLEETING:
@@ -191,7 +194,10 @@ async def plan(task: Task, now: float, account: Mapping[str, Any]) -> tuple[floa
     work = sum(item.has_work for item in items)
     lessons = [Lesson(*lesson) for lesson in account.get("lessons", ())]
     ahead = forecast(items, memory.records, policy=task.policy(), lessons=lessons)
-    needed = ahead.bytes.high if ahead is not None and ahead.bytes is not None else None
+    if ahead is None:
+        needed: float | None = 0.0
+    else:
+        needed = ahead.bytes.high if ahead.bytes is not None else None
     return needed, [ok("plan", f"{count(work, 'export')} to do, of {len(items):,}")]
 
 
