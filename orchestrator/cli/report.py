@@ -91,7 +91,7 @@ def _summary(record: Mapping[str, Any], job: str, ask: options.Ask) -> None:
     with say.writing_to(sys.stdout):
         print_summary(record, PeopleConsole(sys.stdout))
     again = f"orchestrator report {shlex.quote(job)}{ask.typed}"
-    say.people(f"As a page: {again} --html report.html (--markdown and --junit as well)")
+    say.people(f"As a page: {again} --html report.html\nAlso: --markdown FILE, --junit FILE")
 
 
 # ------------------------------------------------------------------------------------------------- where it comes from

@@ -124,5 +124,7 @@ def _about(document: Mapping[str, Any], command: str) -> None:
         )
         say.people(say.hanging(f"{told} The stored files are not affected.", indent=0, hang=2))
     if not document["active_run"] and counts["stored"] < counts["planned"]:
-        # What is half made needs no plan: a run goes on with it.
-        say.people(f"Next: orchestrator {'run' if counts['pending'] else 'plan'} {command}")
+        # What is half made needs no plan: a run goes on with it. What turned the last run away may still be there.
+        turned_away = last and last["outcome"] in ("refused", "unreachable")
+        step = "doctor" if turned_away else "run" if counts["pending"] else "plan"
+        say.people(f"Next: orchestrator {step} {command}")

@@ -122,3 +122,10 @@ async def test_what_status_says_of_a_run_that_ended_badly_fits_a_terminal(stage)
         told = await it.run("status", "job.yaml")
         assert "1 possible duplicate on the service so far" in told.people
         assert all(len(line) <= 80 for line in told.err.splitlines()), str(told)
+
+
+async def test_after_a_run_that_was_turned_away_status_sends_to_the_doctor(stage):
+    async with stage(tokens=["another"]) as it:
+        it.job(months=2)
+        assert (await it.run("run", "job.yaml")).status == 4
+        assert suggested(await it.run("status", "job.yaml")) == [["doctor", "job.yaml"]]

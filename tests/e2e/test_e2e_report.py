@@ -72,7 +72,7 @@ async def test_without_a_format_it_is_the_summary_and_how_to_get_more(stage):
         told = await it.run("report", "job.yaml")
         assert told.status == 0
         assert told.out.startswith("rehearsal: done, 2 exports stored")
-        assert "orchestrator report job.yaml --html report.html" in told.people
+        assert "As a page: orchestrator report job.yaml --html report.html" in told.err.splitlines(), "to be pasted"
 
 
 async def test_before_any_run_there_is_nothing_to_report(stage):
