@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from orchestrator.report import html
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
-from run_records import export, failed, months, run_record
+from report_records import export, failed, months, run_record
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "<img src=x onerror=\"window.hacked='label'\"><script>window.hacked='label'</script>"

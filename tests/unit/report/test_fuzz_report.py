@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from fuzzing import spoilt
 from hypothesis import given
-from run_records import export, failed, run_record
+from report_records import export, failed, run_record
 
 from orchestrator.errors import JobError
 from orchestrator.progress.console import PeopleConsole

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from run_records import export, failed, months, run_record
+from report_records import export, failed, months, run_record
 
 from orchestrator.progress.words import printable
 from orchestrator.report import html, pictures

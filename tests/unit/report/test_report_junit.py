@@ -2,7 +2,7 @@
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
-from run_records import export, failed, run_record
+from report_records import export, failed, run_record
 
 from orchestrator.report import junit
 

@@ -2,7 +2,7 @@
 
 import pytest
 from markdown_it import MarkdownIt
-from run_records import export, failed, months, run_record
+from report_records import export, failed, months, run_record
 
 from orchestrator.report import markdown
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from run_records import export, failed, months, run_record
+from report_records import export, failed, months, run_record
 
 from orchestrator.errors import JobError
 from orchestrator.report import record

@@ -332,7 +332,7 @@ async def test_temporary_files_in_the_output_folder_are_told_as_such(out, state,
 async def test_an_output_folder_that_can_not_be_written_is_not_opened_for_writing(out, state, monkeypatch):
     out.mkdir()
     monkeypatch.setattr(local.os, "access", lambda *_, **__: False)
-    with pytest.raises(StorageError, match=f"^{out}: no permission$") as raised:
+    with pytest.raises(StorageError, match=f"^{out}: no permission") as raised:
         async with LocalStorage(out, state):
             pass
     assert raised.value.code == "storage.permission"
