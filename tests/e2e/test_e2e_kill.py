@@ -92,7 +92,7 @@ async def test_exactly_the_unanswered_creations_are_possible_duplicates(stage):
         again = await it.report()
         assert again["api"]["possible_duplicates"] == 3, "it counts whichever run left it"
         status = await it.run("status", "job.yaml")
-        assert "ossible duplicates on the service so far: 3" in status.err
+        assert "3 possible duplicates on the service so far" in status.err
 
 
 async def test_stop_fails_the_export_whose_creation_is_in_doubt(stage):

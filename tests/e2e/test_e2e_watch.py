@@ -177,7 +177,7 @@ async def test_status_shows_a_grid_the_failed_by_reason_and_what_is_under_way(st
             if e["step"] == "generating"
         ]
         assert re.search(rf"legal 2020-01  at Loop for \d:\d\d  {report[0]}", looked.out), looked.out
-        assert "`orchestrator status job.yaml --watch` shows it" in looked.people
+        assert "Watch it: orchestrator status job.yaml --watch" in looked.people
         ascii_only = await it.run(
             "status", "job.yaml", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
         )
