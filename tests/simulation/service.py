@@ -216,7 +216,7 @@ class Service:
 
     # ---------------------------------------------------------------------------------------------------------- file
 
-    def file(self, made: Made, dies_at: float, beside: int) -> FileReply:
+    def file(self, made: Made, dies_at: float, beside: int = 0) -> FileReply:
         """What the file host has to say to a signed URL that dies at that time, `beside` other downloads under way."""
         weather, chance, now = self.world.weather, self.chance, self.world.now
         if self.is_down("files"):
