@@ -100,7 +100,7 @@ class JobLock:
             return False
 
     def _sign(self, fd: int) -> None:
-        started = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="seconds")
+        started = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="milliseconds")
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
         try:
             os.ftruncate(fd, 0)
@@ -149,10 +149,11 @@ def _signed(signature: bytes) -> Holder | None:
     try:
         signed = json.loads(signature)
         pid, host, started = int(signed["pid"]), str(signed["host"]), str(signed["started"])
-        since = datetime.fromisoformat(started).timestamp()
+        begun = datetime.fromisoformat(started)
+        told, since = begun.isoformat(timespec="seconds"), begun.timestamp()
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
-    return Holder(f"pid {pid} on {host} since {started}", f"`kill {pid}` on {host}", since)
+    return Holder(f"pid {pid} on {host} since {told}", f"`kill {pid}` on {host}", since)
 
 
 def _signed_by_the_dead(signature: bytes) -> bool:
