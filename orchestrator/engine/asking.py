@@ -32,7 +32,7 @@ _UNKNOWN = 0.2
 """Mean durations that a question costs while nobody has finished: those on the ladder ask for all."""
 _USE = 1.4
 """The share of the requests a second that is planned for: more than there are, for turns at which nothing is due are lost."""
-_DEAREST = 4.0
+DEAREST = 4.0
 """Mean durations that a question may cost at most."""
 _STEPS = 5
 PATIENCE = 8
@@ -111,7 +111,7 @@ class _Class:
     def plan(self, load: Load, share: float) -> None:
         """Finds the schedule for this load, of which the class has `share`."""
         mean = self._estimate.mean
-        low, high = courtesy(mean), _DEAREST * mean
+        low, high = courtesy(mean), DEAREST * mean
         if not self.lessons:
             low = max(low, _UNKNOWN * mean)
         self.schedule = solve(self._estimate.mass, low, self._longest, load.latency)

@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 
+from orchestrator.engine.asking import DEAREST, KEPT
 from orchestrator.engine.durations import EDGES, MIDDLES, Estimate, cell, size_of
+from orchestrator.engine.finding import DOUBLING
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Limits, Policy, Polling
 from orchestrator.engine.polling import wait
@@ -32,20 +34,14 @@ from orchestrator.engine.ports import Found, Lesson
 from orchestrator.engine.schedule import courtesy, solve
 from orchestrator.engine.states import Record, State
 
-KEPT = 150
-"""Lessons of a length of window that count: the latest ones, as in a run."""
 GUESSED = 3.0
 """A guess at a duration may be so many times too long or too short."""
 CHANGES = 0.1
 """The share by which a mean of any number of lessons may be off: a service is not the same every day."""
-DEAREST = 4.0
-"""Mean durations that a question costs at most, as in a run."""
 ENOUGH = 4
 """Stored files of a row that give it quartiles of its own."""
 NOBODY = 2e-4
 """A share of exports that is none."""
-DOUBLING = 3.0
-"""Seconds in which a rate that finds itself doubles, at best."""
 
 
 @dataclass(frozen=True, slots=True)
