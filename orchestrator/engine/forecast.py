@@ -109,7 +109,7 @@ def forecast(
     if not total and not here:
         return None
     pace = _pace(policy.limits, found)
-    spells = {size: _spell(size, lessons, policy.polling, pace) for size in total}
+    spells = {size: _spell(size, exports, lessons, policy.polling, pace) for size, exports in total.items()}
     work = _Work(total, posts.total(), spells)
     polls = work.polls()
     downloads = _downloads(records.values(), total.total(), policy.limits)
@@ -155,7 +155,7 @@ class _Spell:
         return EDGES[min(bisect_left(sums, share * sums[-1]), len(EDGES) - 1)]
 
 
-def _spell(size: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) -> _Spell:
+def _spell(size: int, exports: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) -> _Spell:
     known = Counter(lesson.size for lesson in lessons)
     # Windows of another length tell more than a guess does; the nearest ones most.
     source = min(known, key=lambda other: (abs(other - size), other), default=None)
@@ -169,6 +169,8 @@ def _spell(size: int, lessons: Sequence[Lesson], polling: Polling, pace: _Pace) 
         unsure = CHANGES + spread / math.sqrt(len(of_it)) + (0.0 if source == size else 1.0)
         doubt = Range(1 / (1 + unsure), 1 + unsure)
     polls, delay = _asking(estimate.mass, mean, doubt, polling, pace if of_it else None)
+    if polling.policy == "adaptive":
+        polls = _by_chance(polls, exports)
     return _Spell(source, len(of_it), estimate.mass, mean if of_it else polling.first, doubt, polls, delay)
 
 
@@ -193,6 +195,13 @@ def _asking(
     if pace is not None and pace.places[1] / (many.mean + many.delay) * (many.polls + 1) <= pace.per_second[0]:
         return Range(many.polls / (1 + CHANGES), many.polls * (1 + CHANGES)), many.delay
     return Range(solve(mass, DEAREST * mean, polling.max).polls, many.polls), many.delay
+
+
+def _by_chance(polls: Range, exports: int) -> Range:
+    """One question an export is sure. How many more there are is chance: a count spreads by its root."""
+    low, high = max(0.0, polls.low - 1), polls.high - 1
+    fewer = max(0.0, low - 2 * math.sqrt(low / exports))
+    return Range(1 + fewer, 1 + high + 2 * math.sqrt(high / exports))
 
 
 def _asked(mass: Sequence[float], factor: float, polling: Polling) -> float:

@@ -209,3 +209,11 @@ def test_downloads_that_took_long_are_reckoned_with():
     ]
     found = foreseen(items(40), slow, lessons=lessons(100, 19.0, 21.0))
     assert found.seconds.low == pytest.approx(40 * 300 / 4)
+
+
+def test_how_many_more_than_one_question_each_takes_is_chance():
+    learned = lessons(150, 19.0, 41.0)
+    few, many = (foreseen(items(count), lessons=learned).polls for count in (3, 3000))
+    assert few.low < 1.1 * 3
+    assert few.high / 3 > 1.2 * many.high / 3000
+    assert many.low > 1.2 * 3000
