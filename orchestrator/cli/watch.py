@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from orchestrator.cli import say
 from orchestrator.engine.clock import SystemClock
 from orchestrator.engine.events import (
     BytesReceived,
@@ -35,8 +36,9 @@ from orchestrator.engine.states import Event, Intended, Lost, Record, State, Una
 from orchestrator.errors import JournalError
 from orchestrator.job.expand import Export
 from orchestrator.journal.account import left_of
-from orchestrator.journal.follow import Follower
+from orchestrator.journal.follow import Follower, News
 from orchestrator.journal.lock import Holder, find_holder
+from orchestrator.journal.reader import NAME
 from orchestrator.progress.choose import pick
 from orchestrator.progress.console import PeopleConsole
 from orchestrator.progress.live import LiveProgress
@@ -54,7 +56,9 @@ LESSONS = 150
 
 
 def watch(task: Task) -> bool:
-    """Shows the run that is active, until it ends; false if none is, nor begins within `GRACE`."""
+    """Shows the run that is active, until it ends, and one that has taken its place by then; false if none is, nor begins
+    within `GRACE`.
+    """
     return anyio.run(_watch, task)
 
 
@@ -67,19 +71,35 @@ async def _watch(task: Task) -> bool:
         holder = find_holder(task.state)
     if holder is None:
         return False
+    stopped: list[signal.Signals] = []
+    while holder is not None and not stopped:
+        holder = await _show(task, holder, clock, stopped)
+    if stopped:  # the cursor is back: now it may end as a program does that is told to
+        signal.raise_signal(stopped[0])
+    return True
+
+
+async def _show(task: Task, holder: Holder, clock: SystemClock, stopped: list[signal.Signals]) -> Holder | None:
+    """Shows the run of `holder` until it ends. Who is to be shown next, with a picture of its own; None if nobody is."""
     kind = pick(sys.stderr, os.environ, quiet=False, no_progress=False)
     progress = (
         LiveProgress(PeopleConsole(sys.stderr), clock.now) if kind == "live" else PlainProgress(sys.stderr, clock.now)
     )
     progress.tally.from_journal = True
-    stopped: list[signal.Signals] = []
+    gone = False
     async with anyio.create_task_group() as tasks:
         await tasks.start(_stopping, tasks.cancel_scope, stopped)
-        await _follow(_Story(task, holder.since), holder, progress, tasks, clock)
+        gone = await _follow(_Story(task, holder.since), holder, progress, tasks, clock)
         tasks.cancel_scope.cancel()
-    if stopped:  # the cursor is back: now it may end as a program does that is told to
-        signal.raise_signal(stopped[0])
-    return True
+    if stopped:
+        return None
+    found = find_holder(task.state)
+    if found is not None and (gone or found.who != holder.who):
+        say.people("Another run of this job has begun.")
+        return found
+    if gone:
+        say.people("The journal that was watched is gone: was the state folder removed?")
+    return None
 
 
 async def _stopping(
@@ -97,8 +117,10 @@ async def _stopping(
 
 async def _follow(
     story: _Story, holder: Holder, progress: LiveProgress | PlainProgress, tasks: TaskGroup, clock: SystemClock
-) -> None:
-    """Tells `progress` what the journal tells, until the run of `holder` has ended."""
+) -> bool:
+    """Tells `progress` what the journal tells, until the run of `holder` has ended. Whether that journal is gone by then, and
+    with it how the story goes on; another may have come into its place.
+    """
     begun, active = False, True
     while active:
         # Asked before the look: what the run wrote last is looked at once it has ended.
@@ -106,13 +128,17 @@ async def _follow(
         active = found is not None and found.who == holder.who
         # It may be in the middle of being made, or held for a moment: there is a next look.
         with contextlib.suppress(JournalError):
-            for told in story.go_on(clock.now()) if begun else story.begin():
+            news = story.news() if begun else None
+            if news is not None and news.anew:
+                return True
+            for told in story.begin() if news is None else story.go_on(news, clock.now()):
                 progress.tell(told)
             if not begun:
                 begun = True
                 tasks.start_soon(progress.beat)
         if active:
             await anyio.sleep(EVERY)
+    return begun and not (story.task.state / NAME).exists()
 
 
 class _Story:
@@ -134,10 +160,10 @@ class _Story:
             if key in self._named:
                 yield from self._earlier(kind, key, at)
 
-    def go_on(self, now: float) -> Iterator[Told]:
-        news = self._follower.news()
-        if news.anew:
-            self._records = {}
+    def news(self) -> News:
+        return self._follower.news()
+
+    def go_on(self, news: News, now: float) -> Iterator[Told]:
         for event in news.events:
             record = self._records[event.key] = apply(self._records.get(event.key), event)
             if event.key in self._named:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import signal
 
 import pytest
@@ -102,6 +103,45 @@ async def test_a_signal_ends_the_watching_at_once_and_leaves_the_run_alone(stage
         assert run.process.returncode is None
         run.send(signal.SIGTERM)
         assert (await run.ended()).status == 3
+
+
+async def test_a_run_that_begins_in_the_place_of_the_one_that_was_watched_is_shown(stage):
+    async with stage(faults=[{"on": "create", "do": "stuck"}]) as it:
+        it.job(months=3)
+        first = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.sim.stats.posts) == 3)
+        watcher, terminal = await watching(it)
+        watcher.send(signal.SIGSTOP)  # the next look comes when all is done
+        first.send(signal.SIGKILL)
+        await first.ended()
+        shutil.rmtree(it.state)
+        it.job(months=6)
+        second = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.sim.stats.posts) == 9)
+        watcher.send(signal.SIGCONT)
+        await it.until(lambda: "Another run of this job has begun." in shown(terminal))
+        await it.until(lambda: "~ 3 at Loop" in shown(terminal).partition("Another run")[2])
+        second.send(signal.SIGTERM)
+        assert (await second.ended()).status == 3
+        ended = await watcher.ended()
+        await terminal.over.wait()
+        assert ended.status == 0, str(ended)
+        assert "0 of 3 exports stored, 3 unfinished" in ended.out, "of the job as it was when the watching began"
+
+
+async def test_a_journal_that_goes_away_while_it_is_watched_is_told(stage):
+    async with stage(faults=[{"on": "create", "do": "stuck"}]) as it:
+        it.job(months=3)
+        run = await it.start("run", "job.yaml")
+        await it.until(lambda: len(it.sim.stats.posts) == 3)
+        watcher, terminal = await watching(it)
+        run.send(signal.SIGKILL)
+        await run.ended()
+        shutil.rmtree(it.state)
+        ended = await watcher.ended()
+        await terminal.over.wait()
+        assert ended.status == 0, str(ended)
+        assert "The journal that was watched is gone: was the state folder removed?" in shown(terminal)
 
 
 async def test_without_a_run_it_says_so_and_shows_where_the_job_stands(stage):

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 
+import pytest
+
 from orchestrator.engine.states import Created, Intended, Planned, State
 from orchestrator.journal.follow import Follower
 from orchestrator.journal.sqlite import SqliteJournal
@@ -60,9 +62,10 @@ async def test_a_journal_that_is_not_there_yet_brings_nothing_and_then_everythin
     await journal.close()
 
 
-async def test_another_journal_in_its_place_is_read_from_its_beginning(tmp_path):
+@pytest.mark.parametrize("others", ["xy", "xyz", "wxyz"])
+async def test_another_journal_in_its_place_is_read_from_its_beginning(tmp_path, others):
     old, new = tmp_path / "old", tmp_path / "new"
-    for folder, keys in ((old, "abc"), (new, "xy")):
+    for folder, keys in ((old, "abc"), (new, others)):
         folder.mkdir()
         journal = await opened(folder)
         await journal.append([Planned(key, 1.0, requests=({},)) for key in keys])
@@ -72,7 +75,8 @@ async def test_another_journal_in_its_place_is_read_from_its_beginning(tmp_path)
     await asyncio.to_thread(shutil.copy, new / "journal.db", old / "journal.db")
     news = follower.news()
     assert news.anew
-    assert [event.key for event in news.events] == ["x", "y"]
+    assert [event.key for event in news.events] == list(others)
+    assert (follower.news().anew, follower.news().events) == (False, [])
 
 
 async def test_whoever_follows_leaves_the_journal_as_one_file(tmp_path):
