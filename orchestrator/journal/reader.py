@@ -83,22 +83,53 @@ def read_snapshot(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIO
     return undisturbed(state_dir, load, migrations)
 
 
+def is_of_this_version(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Whether there is a journal in `state_dir` that a run would write as it is, without a migration.
+
+    Otherwise as `read_snapshot`.
+    """
+
+    def look(connection: sqlite3.Connection) -> bool:
+        return version_of(connection, state_dir / NAME, migrations) == newest(migrations)
+
+    return _at_rest(state_dir, look) or False
+
+
 def undisturbed(state_dir: Path, look: Look[T], migrations: Sequence[Migration] = MIGRATIONS) -> T | None:
     """What `look` finds in the journal, as `read_snapshot` reads it; None if there is no journal."""
+
+    def read(connection: sqlite3.Connection) -> T:
+        version = version_of(connection, state_dir / NAME, migrations)
+        if version == newest(migrations):
+            return look(connection)
+        connection.execute("COMMIT")
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        try:
+            connection.backup(copy)
+            migrate(copy, version, migrations)
+            return look(copy)
+        finally:
+            copy.close()
+
+    return _at_rest(state_dir, read)
+
+
+def _at_rest(state_dir: Path, read: Look[T]) -> T | None:
+    """What `read` makes of the file in one transaction, whatever its version; None if there is no journal."""
     path = state_dir / NAME
     try:
         refuse_symlinks(path)
         if not path.exists():
             return None
         try:
-            return _read(path, "mode=ro", look, migrations)
+            return _read(path, "mode=ro", read)
         except sqlite3.OperationalError as error:
             if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             if Path(f"{path}-journal").exists():
                 raise _unfinished(path) from None
             # The log's index can't be had in a folder that is not ours to write: what the file itself says must do.
-            return _read(path, "immutable=1", look, migrations)
+            return _read(path, "immutable=1", read)
     except sqlite3.Error as error:
         if primary_code(error) in (
             sqlite3.SQLITE_CANTOPEN,
@@ -129,21 +160,11 @@ def refuse_symlinks(path: Path) -> None:
             )
 
 
-def _read(path: Path, how: str, look: Look[T], migrations: Sequence[Migration]) -> T:
+def _read(path: Path, how: str, read: Look[T]) -> T:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=5.0, isolation_level=None)
     try:
         connection.execute("BEGIN")  # one moment for all that is read
-        version = version_of(connection, path, migrations)
-        if version == newest(migrations):
-            return look(connection)
-        connection.execute("COMMIT")
-        copy = sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            connection.backup(copy)
-            migrate(copy, version, migrations)
-            return look(copy)
-        finally:
-            copy.close()
+        return read(connection)
     finally:
         connection.close()
 

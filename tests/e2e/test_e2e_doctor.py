@@ -395,6 +395,23 @@ async def test_a_pause_is_no_reason_for_the_doctor_to_move_a_damaged_journal(sta
         assert sorted(it.state.iterdir()) == before
 
 
+async def test_a_pause_is_no_reason_for_the_doctor_to_migrate_a_journal(stage):
+    async with stage() as it, answering(429, "Retry-After: 600", body=b"{}") as (url, heard):
+        it.job(months=1)
+        await it.report()
+        journal = it.state / "journal.db"
+        with contextlib.closing(sqlite3.connect(journal)) as connection, connection:
+            connection.execute("UPDATE runs SET report = NULL")
+            connection.execute("UPDATE meta SET value = '1' WHERE name = 'version'")
+        before, names = journal.read_bytes(), sorted(it.state.iterdir())
+        found = await examined(it, "--set", f"api.base_url={url}")
+        assert (found["journal"]["verdict"], found["service"]["verdict"], len(heard)) == ("ok", "warning", 1)
+        assert journal.read_bytes() == before
+        assert sorted(it.state.iterdir()) == names
+        await it.report("job.yaml", "--only", "all")
+        assert len(list(it.state.glob("journal.db.v1-*"))) == 1, "a run does migrate it"
+
+
 async def test_the_id_that_init_wrote_is_nobodys(stage):
     async with stage() as it:
         assert (await it.run("init")).status == 0

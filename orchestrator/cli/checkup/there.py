@@ -25,7 +25,7 @@ from orchestrator.job.scalars import ProxyUrl
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.lock import JobLock
 from orchestrator.journal.machine import Machine, look, place
-from orchestrator.journal.reader import read_snapshot
+from orchestrator.journal.reader import is_of_this_version, read_snapshot
 from orchestrator.journal.sqlite import SqliteJournal
 from orchestrator.progress.words import count, spelled
 
@@ -114,8 +114,9 @@ def _tell_others(shared: Path, until: float) -> None:
 async def _keep(task: Task, clock: SystemClock, wait: float) -> None:
     """The next run shall know of this pause too, where a journal can tell it."""
     try:
-        # Opening a damaged one would move it aside, and the next run, which is to tell of it, would see nothing of it.
-        if read_snapshot(task.state) is None:
+        # Opening a damaged one would move it aside, and the next run, which is to tell of it, would see nothing of it;
+        # opening an older one would migrate it.
+        if read_snapshot(task.state) is None or not is_of_this_version(task.state):
             return
         with JobLock(task.state, clock):
             journal = SqliteJournal(task.state, clock)
