@@ -72,12 +72,22 @@ class Ending:
         if name is not None and name in self._hooks:
             self._call_hook(name, report, status)
         if self._spans:
-            from orchestrator.telemetry import spans
-
-            most = SPANS if SIGNALS.first is None else SPANS_AFTER_SIGNAL
-            told = spans.send(report, self._environ, __version__, self._left(most))
+            told = self._send_spans(report)
             if told is not None:
                 say.people(f"warning: {told}")
+
+    def _send_spans(self, report: Mapping[str, Any]) -> str | None:
+        """Why that did not work out, or None."""
+        try:
+            from orchestrator.telemetry import spans
+        except Exception as error:  # noqa: BLE001  packages that do not fit each other fail in all sorts of ways as they are imported
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            return (
+                f"the run's spans could not be sent: the installed OpenTelemetry can't be imported ({why})\n"
+                '  hint: install it anew, `pip install --force-reinstall "orchestrator[otel]"`, or set OTEL_SDK_DISABLED=true'
+            )
+        most = SPANS if SIGNALS.first is None else SPANS_AFTER_SIGNAL
+        return spans.send(report, self._environ, __version__, self._left(most))
 
     def _call_hook(self, name: hooks.Name, report: Mapping[str, Any], status: int) -> None:
         task = self._task

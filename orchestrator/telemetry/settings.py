@@ -12,7 +12,10 @@ def wanted(environ: Mapping[str, str]) -> bool:
     """Whether the environment asks for spans, and the extra `otel` is installed."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not exporters(environ):
         return False
-    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+    try:
+        return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None
+    except Exception:  # noqa: BLE001  to find the second, Python runs the first, and that may be broken in any way
+        return True  # it is there: whoever imports it tells what is wrong
 
 
 def exporters(environ: Mapping[str, str]) -> list[str]:

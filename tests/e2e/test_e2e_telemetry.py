@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from rehearsal import TOKEN
@@ -63,6 +65,25 @@ async def test_a_collector_that_never_answers_holds_up_nobody_for_long(stage):
             ended = await it.run("run", "job.yaml", "--deadline", "10s", env=env)
             assert ended.status == 0
             assert "warning: the collector has not taken the run's spans within" in ended.people
+
+
+@pytest.mark.parametrize("broken", ["opentelemetry/__init__.py", "opentelemetry/context/__init__.py"])
+async def test_packages_that_can_not_be_imported_are_a_warning_that_says_why(stage, broken):
+    async with stage() as it:
+        it.job()
+        for file in ("opentelemetry/__init__.py", "opentelemetry/sdk/__init__.py", broken):
+            path = it.folder / "site" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("raise TypeError('Descriptors cannot\\nbe created directly')" if file == broken else "")
+        env = {
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "PYTHONPATH": os.pathsep.join([str(it.folder / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
+        ended = await it.run("run", "job.yaml", env=env)
+        assert ended.status == 0, str(ended)
+        why = "the installed OpenTelemetry can't be imported (TypeError: Descriptors cannot be created directly)"
+        assert f"warning: the run's spans could not be sent: {why} hint: install it anew" in ended.people
+        assert "Traceback" not in ended.err
 
 
 async def test_metrics_go_where_the_job_or_the_command_line_says(stage):
