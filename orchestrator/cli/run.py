@@ -112,8 +112,9 @@ def conduct(
     ):
         if (other := other_half(report)) is not None:
             say.people(f"  To go on: orchestrator {other} {shlex.quote(job)}{ask.typed}")
-        whole = replace(ask, selects=(), first=None, last=None, only=None)
-        say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
+        if report["run_id"] is not None:  # else the last report that is kept is of the run before
+            whole = replace(ask, selects=(), first=None, last=None, only=None)
+            say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
     ending.call(report, status)
     return status
 

@@ -131,7 +131,7 @@ class Session:
         came = f"{self._stops.name or 'the deadline'} came"
         report = result.build(
             job=self._task.name,
-            run_id=_run_id(now),
+            run_id=None,  # the journal keeps nothing of it
             outcome=lambda _: "parked",
             reason=f"{came} before anything was begun",
             error=None,

@@ -194,11 +194,16 @@ async def test_a_run_that_still_reads_files_to_find_out_whose_they_are_can_be_en
             entry["bytes"] = size
             os.truncate(it.exports / entry["path"], size)
         (it.exports / "manifest.json").write_text(json.dumps(manifest))
-        running = await it.start("run", "job.yaml", "--json", *(["--deadline", "3s"] if how == "--deadline" else []))
+        running = await it.start("run", "job.yaml", *(["--deadline", "3s", "--json"] if how == "--deadline" else []))
         await running.says("find out whose")
         if how == "SIGTERM":
             running.send(signal.SIGTERM)
         ended = await running.ended()
-        assert (ended.status, ended.json["outcome"]) == (3, "parked")
-        assert "before anything was begun" in ended.json["reason"]
+        assert ended.status == 3, str(ended)
+        if how == "SIGTERM":
+            assert "before anything was begun" in ended.people
+            assert "As a page" not in ended.people, "nothing of it is kept: the page would be of another run"
+        else:
+            assert (ended.json["outcome"], ended.json["run_id"]) == ("parked", None)
+            assert "before anything was begun" in ended.json["reason"]
         assert it.requests() == asked
