@@ -128,8 +128,8 @@ ASKED = (
     Code(
         "select.invalid",
         "wrong",
-        "A `--select`, `--from`, `--to` or `--set` can't be understood, or names an axis that the job lacks.",
-        ("A misspelt axis.", "A window in another form than the job's windows have."),
+        "A `--select`, `--from`, `--to` or `--set` can't be understood, or names an axis or a label that the job lacks.",
+        ("A misspelt axis or label.", "A window in another form than the job's windows have."),
         (
             "Write --select AXIS=PATTERN, --from 2024-01, --set limits.unfinished=4.",
             "Put quotes around patterns: a shell takes `*` for itself.",

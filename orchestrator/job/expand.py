@@ -142,7 +142,7 @@ def expand(
     come. At once for windows that can't be or more than `max_exports` cells (`plan.too-many`), for patterns that match
     nothing, included cells that can't be and axes that a selection names in vain, together with all that follows; at
     the end for cells with one key or path (`job.collision`), paths that can't be stored, and if nothing was selected
-    (`select.empty`) or all was excluded (`job.empty`).
+    (`select.empty`), a pattern of the selection matches nothing (`select.invalid`) or all was excluded (`job.empty`).
     """
     matrix = job.model.matrix
     options = selection.unknown_axes(matrix.order) if selection is not None else []
@@ -232,16 +232,34 @@ def _exports(
         )
     if found or options:
         raise JobError(*sorted(found, key=job.order), *options)
-    if selection is not None and not yielded:
-        raise JobError(_nothing_selected(selection, by_key.values()))
+    if selection is not None:
+        labels = _labels(by_key.values())
+        problems = list(_in_vain(selection, labels))
+        if not yielded:
+            empty = _nothing_selected(selection, labels, len(by_key))
+            problems = [empty, *(problem for problem in problems if str(problem.file) not in str(empty.file))]
+        if problems:
+            raise JobError(*problems)
 
 
-def _nothing_selected(selection: Selection, all_cells: Collection[Coordinates]) -> Problem:
-    """Which option has emptied the selection; if none alone has, which of them leave nothing together."""
+def _labels(all_cells: Iterable[Coordinates]) -> Mapping[str, Collection[str]]:
+    """Of each axis those that a cell has, in their order."""
     labels: dict[str, dict[str, None]] = {}
     for cell in all_cells:
         for axis, label in cell:
             labels.setdefault(axis, {})[label] = None
+    return labels
+
+
+def _in_vain(selection: Selection, labels: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Patterns that match nothing, though others of the selection do: slips that would go unnoticed."""
+    for option, axis, pattern in selection.unknown_labels(labels):
+        hint = cells.nearest_label(axis, pattern, labels[axis])
+        yield Problem(f"no {axis} of the job matches {pattern}", code="select.invalid", file=option, hint=hint)
+
+
+def _nothing_selected(selection: Selection, labels: Mapping[str, Collection[str]], exports: int) -> Problem:
+    """Which option has emptied the selection; if none alone has, which of them leave nothing together."""
     for axis, patterns in selection.wanted:
         if not any(matcher(axis, pattern)(label) for pattern in patterns for label in labels[axis]):
             message = f"no {axis} of the job matches {','.join(patterns)}"
@@ -251,7 +269,7 @@ def _nothing_selected(selection: Selection, all_cells: Collection[Coordinates]) 
         if not any(selection.matches([(axis, label)]) for label in known):
             message = f"no {axis} of the job is left"
             return _empty(selection.said(axis), message, cells.nearest_label(axis, "", known))
-    message = f"none of the job's {len(all_cells):,} exports has all that is asked for"
+    message = f"none of the job's {exports:,} exports has all that is asked for"
     return _empty(selection.said(), message, "leave one of the options out; `plan` without them shows what there is")
 
 

@@ -17,7 +17,7 @@ import fnmatch
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias, TypeVar
@@ -235,6 +235,13 @@ class Selection:
             for term in self.terms
             if term.axis not in known
         ]
+
+    def unknown_labels(self, labels: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str, str]]:
+        """Patterns that match none of the labels of their axis, excluding ones too: option, axis, pattern of each."""
+        for term in self.terms:
+            for pattern in term.patterns:
+                if not any(map(matcher(term.axis, pattern), labels[term.axis])):
+                    yield f"--select {term.option}", term.axis, pattern
 
     def matches(self, coordinates: Iterable[tuple[str, str]]) -> bool:
         """Whether the cell with these (axis, label) pairs is picked."""

@@ -255,8 +255,9 @@ def test_selections(job):
     assert (problem.code, problem.place) == ("select.empty", "--select team=nobody")
     assert problem.message == "nothing is selected: no team of the job matches nobody"
     assert problem.hint == "allowed: support, sales"
-    (problem,) = failing(one, Selection.parse(["team=sales,nobody", "window=2024-3"]))
-    assert (problem.place, problem.hint) == ("--select window=2024-3", "write 2024-03")
+    empty, in_vain = failing(one, Selection.parse(["team=sales,nobody", "window=2024-3"]))
+    assert (empty.place, empty.hint) == ("--select window=2024-3", "write 2024-03")
+    assert (in_vain.place, in_vain.message) == ("--select team=sales,nobody", "no team of the job matches nobody")
     (problem,) = failing(one, Selection.parse(["team=sales", "team!=s*"]))
     assert problem.place == "--select team=sales --select team!=s*"
     assert problem.message == "nothing is selected: no team of the job is left"
@@ -269,6 +270,36 @@ def test_selections(job):
     assert problem.message == "nothing is selected: none of the job's 3 exports has all that is asked for"
     with pytest.raises(JobError, match="no axis 'tag'"):
         expand(one, NOW, Selection.parse(["tag=a"]))
+
+
+@pytest.mark.parametrize(
+    ("selects", "told"),
+    [
+        (["team=support,slaes"], [("--select team=support,slaes", "team", "slaes", "did you mean `sales`?")]),
+        (["team=support", "team=slaes"], [("--select team=slaes", "team", "slaes", "did you mean `sales`?")]),
+        (["team!=slaes"], [("--select team!=slaes", "team", "slaes", "did you mean `sales`?")]),
+        (
+            ["window=2024-01,2024-3,2025", "team!=x*"],
+            [
+                ("--select window=2024-01,2024-3,2025", "window", "2024-3", "write 2024-03"),
+                ("--select window=2024-01,2024-3,2025", "window", "2025", "allowed: 2024-01, 2024-02"),
+                ("--select team!=x*", "team", "x*", "allowed: support, sales"),
+            ],
+        ),
+    ],
+)
+def test_each_pattern_of_a_selection_that_matches_nothing_is_told_though_others_match(job, selects, told):
+    problems = failing(job(MATRIX), Selection.parse(selects))
+    assert [(each.place, each.message) for each in problems] == [
+        (place, f"no {axis} of the job matches {pattern}") for place, axis, pattern, _ in told
+    ]
+    assert {each.code for each in problems} == {"select.invalid"}
+    assert all(hint in each.hint for each, (*_, hint) in zip(problems, told, strict=True))
+
+
+def test_a_pattern_may_match_what_others_leave_out(job):
+    picked = Selection.parse(["team=support,sales", "team!=sales", "window!=2024-01"], "2024-02")
+    assert cells(job(MATRIX), picked) == ["2024-02 support"]
 
 
 def test_nothing_left_and_too_much(job):
