@@ -15,7 +15,7 @@ class Failure(TypedDict):
     code: str
     message: str
     cause: NotRequired[str | None]
-    """What the system or the service gave as a reason."""
+    """What the system or the service gave as a reason; of an export that failed, what usually stands behind the code."""
     hint: str | None
 
 

@@ -24,6 +24,11 @@ class Code:
     """What to do about it, in the order in which a person would."""
 
     @property
+    def usually(self) -> str:
+        """Its causes in one line, to be told with an error of which nobody knows more: `usually this; or that`."""
+        return f"usually {'; or '.join(cause[0].lower() + cause[1:].removesuffix('.') for cause in self.causes)}"
+
+    @property
     def group(self) -> str:
         """What stands before the dot; the whole of a code that has none."""
         return self.code.partition(".")[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any
 
+from orchestrator.engine.lazy import Lazy
 from orchestrator.engine.ports import Manifest
 from orchestrator.engine.states import Record
 
@@ -22,24 +23,7 @@ def utc(at: float) -> str:
 
 def build(job: str, records: Iterable[Record]) -> Manifest:
     """The manifest of everything that is stored. It is put into words as it is read, which may be on another thread."""
-    return Manifest(job, _Entries([record for record in records if record.stored is not None]))
-
-
-class _Entries(Sequence[Mapping[str, Any]]):
-    """Made when they are asked for: of a hundred thousand, a run has neither the memory nor the time to make all at once."""
-
-    def __init__(self, stored: Sequence[Record]) -> None:
-        self._stored = stored
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    @overload
-    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        return _Entries(self._stored[index]) if isinstance(index, slice) else entry(self._stored[index])
+    return Manifest(job, Lazy([record for record in records if record.stored is not None], entry))
 
 
 def entry(record: Record) -> dict[str, Any]:

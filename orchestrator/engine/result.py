@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
+from orchestrator.codes.table import CODES
 from orchestrator.engine.history import History
+from orchestrator.engine.lazy import Lazy
 from orchestrator.engine.manifest import rfc3339
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.ports import Found
@@ -53,9 +55,20 @@ def build(
 
     `outcome` judges by the counts; `job` and `run_id` are None for a run that ended before it began; `reason` tells in words why a run parked; `error` is what ended it early.
     """
-    exports = _Exports(items, records, figures)
-    counts = {state: exports.states.count(state) for state in ("stored", "skipped", "failed", "pending")}
-    stored = [file for key in exports.keys_of("stored") for file in records[key].stored or ()]
+    # What the job no longer names is told by the plan; a run speaks of it only if it collected it.
+    told = [item for item in items if item.export is not None or _state(item, records, figures) == "stored"]
+    states = [_state(item, records, figures) for item in told]
+    counts = {state: states.count(state) for state in ("stored", "skipped", "failed", "pending")}
+    stored = [
+        file
+        for item, state in zip(told, states, strict=True)
+        if state == "stored"
+        for file in records[item.key].stored or ()
+    ]
+
+    def export(n: int) -> Mapping[str, Any]:
+        return _export(told[n], records.get(told[n].key), states[n], figures)
+
     return {
         "schema": SCHEMA,
         "command": command,
@@ -66,7 +79,7 @@ def build(
         "error": error.as_json() if error is not None else None,
         "started_at": rfc3339(started_at),
         "finished_at": rfc3339(finished_at),
-        "counts": {"planned": len(exports), **counts},
+        "counts": {"planned": len(told), **counts},
         "api": {
             "posts": figures.posts,
             "polls": figures.polls,
@@ -80,40 +93,12 @@ def build(
         "bytes": sum(file.bytes for file in stored),
         "rows": sum(file.rows or 0 for file in stored),
         "history": figures.history.buckets(finished_at) if figures.history is not None else [],
-        "exports": exports,
+        "exports": Lazy(range(len(told)), export),
     }
 
 
-class _Exports(Sequence[Mapping[str, Any]]):
-    """What became of each export, made when it is asked for: of ten thousand, all at once would be most of a run's memory."""
-
-    def __init__(self, items: Iterable[Item], records: Mapping[str, Record], figures: Figures) -> None:
-        self._records = records
-        self._figures = figures
-        told = [(item, _state(item, records.get(item.key), figures)) for item in items]
-        # What the job no longer names is told by the plan; a run speaks of it only if it collected it.
-        told = [(item, state) for item, state in told if item.export is not None or state == "stored"]
-        self._items = [item for item, _ in told]
-        self.states = [state for _, state in told]
-
-    def keys_of(self, state: str) -> Iterator[str]:
-        return (item.key for item, its in zip(self._items, self.states, strict=True) if its == state)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
-        if isinstance(index, slice):
-            return [self[n] for n in range(*index.indices(len(self)))]
-        item = self._items[index]
-        return _export(item, self._records.get(item.key), self.states[index], self._figures)
-
-
-def _state(item: Item, record: Record | None, figures: Figures) -> str:
+def _state(item: Item, records: Mapping[str, Record], figures: Figures) -> str:
+    record = records.get(item.key)
     if item.action in (Action.SKIP, Action.WAIT):
         return "skipped"
     if item.key in figures.stored:
@@ -154,5 +139,11 @@ def _export(item: Item, record: Record | None, state: str, figures: Figures) -> 
         "stages": figures.history.stages(item.key) if figures.history is not None else [],
         "error": None
         if state != "failed" or failure is None
-        else {"code": failure.code, "message": failure.message, "hint": failure.hint},
+        else {
+            "code": failure.code,
+            "message": failure.message,
+            # What the service said of it is in the message; what stands behind that, the code's table knows best.
+            "cause": CODES[failure.code].usually if failure.code in CODES else None,
+            "hint": failure.hint,
+        },
     }

@@ -25,6 +25,9 @@ async def test_a_run_is_rendered_three_ways_at_once(stage):
         assert "html: a/r.html" in told.people
         assert (it.folder / "a/r.html").read_text().startswith("<!doctype html>")
         assert "rehearsal: 1 export failed" in (it.folder / "r.md").read_text()
+        (error,) = (export["error"] for export in record["exports"] if export["error"])
+        assert error["cause"].startswith("usually an id that there is not (any more); or")
+        assert all(error["cause"] in (it.folder / file).read_text() for file in ("a/r.html", "r.md", "r.xml"))
         suite = ET.fromstring((it.folder / "r.xml").read_text())[0]
         assert (suite.get("tests"), suite.get("failures")) == ("6", "1")
         assert [case.get("name") for case in suite.iter("testcase")] == [

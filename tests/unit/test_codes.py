@@ -120,6 +120,7 @@ def test_a_code_says_what_it_means_why_and_what_to_do(code):
         assert text.strip() == text
         assert text[-1] in ".?…)", text
     assert code.causes
+    assert re.fullmatch(r"usually [^A-Z][^A-Z].*[^.]", code.usually) or code.ends != "export", code.usually
     assert code.do
     assert CODE.fullmatch(code.code)
 

@@ -80,7 +80,13 @@ def test_an_export_that_was_stored():
 
 def test_an_export_that_failed():
     [export] = report_of([item(Action.RUN)], [FAILED])["exports"]
-    assert export["error"] == {"code": "c", "message": "m", "hint": "h"}
+    assert export["error"] == {"code": "c", "message": "m", "cause": None, "hint": "h"}
+
+
+def test_what_usually_stands_behind_a_failure_is_told_with_it():
+    refused = record(State.FAILED, failure=Failure("request.forbidden", "HTTP 403", "h"))
+    [export] = report_of([item(Action.RUN)], [refused])["exports"]
+    assert export["error"]["cause"] == "usually the token's user does not see this shared inbox, tag or agent"
 
 
 def test_what_the_job_no_longer_names_is_told_only_if_it_was_collected():
@@ -108,4 +114,4 @@ def test_exports_are_made_one_at_a_time_and_only_when_they_are_read(monkeypatch)
     exports = iter(told["exports"])
     next(exports)
     assert made == ["0.json"]
-    assert (told["exports"][1:3], made[1:]) == ([{}, {}], ["1.json", "2.json"])
+    assert (list(told["exports"][1:3]), made[1:]) == ([{}, {}], ["1.json", "2.json"])

@@ -37,12 +37,15 @@ def test_an_export_is_a_test_case():
 
 
 def test_a_failed_export_is_a_failure_with_its_code_its_message_and_all_that_helps():
-    (case,) = parsed(run_record(failed("2024-01", "it failed 3 times"), outcome="failed"))
+    bad = failed("2024-01", "it failed 3 times")
+    bad["error"]["cause"] = "usually it is too large"
+    (case,) = parsed(run_record(bad, outcome="failed"))
     (failure,) = case.result
     assert isinstance(failure, Failure)
     assert (failure.type, failure.message) == ("export.failed", "it failed 3 times")
     assert failure.text.splitlines() == [
         "it failed 3 times",
+        "cause: usually it is too large",
         "hint: Look at the filters.",
         "report ids: id-2024-01/support",
         "more: orchestrator explain export.failed",
