@@ -85,6 +85,12 @@ class Problem:
             return self.file
         return f"{self.file}:{self.line}:{self.column or 1}"
 
+    def __str__(self) -> str:
+        """`job.yaml:3:7: api.tokn: unknown key 'tokn' [job.invalid] (hint: did you mean `token`?)`."""
+        where = "".join(f"{part}: " for part in (self.place, self.key) if part)
+        more = "; ".join(f"{name}: {text}" for name, text in (("cause", self.cause), ("hint", self.hint)) if text)
+        return f"{where}{self.message} [{self.code}]{f' ({more})' if more else ''}"
+
     def as_json(self) -> dict[str, Any]:
         return {
             "code": self.code,
@@ -108,6 +114,14 @@ class JobError(OrchestratorError):
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         super().__init__(f"{first.message}{more}", hint=first.hint, code=first.code, cause=first.cause)
+
+    def __str__(self) -> str:
+        """All problems, a line each: in the log of whoever does not catch the error there is nothing else to go by."""
+        return "\n".join(map(str, self.problems))
+
+    def __reduce__(self) -> tuple[type[JobError], tuple[Problem, ...]]:
+        """Errors of worker processes come to their caller pickled."""
+        return type(self), self.problems
 
 
 class LockedError(OrchestratorError):

@@ -136,7 +136,8 @@ def _export(item: Item, record: Record | None, state: str, figures: Figures) -> 
             else None
             for name in ("submitted_at", "ready_at", "stored_at")
         },
-        "stages": figures.history.stages(item.key) if figures.history is not None else [],
+        # Lists, as JSON has them: a report in memory is no other than one that is read back.
+        "stages": [list(stage) for stage in figures.history.stages(item.key)] if figures.history is not None else [],
         "error": None
         if state != "failed" or failure is None
         else {

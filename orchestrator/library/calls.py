@@ -17,7 +17,7 @@ import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -122,6 +122,7 @@ async def run_job_async(
     written; then the cancellation goes on its way. A second one does not wait for that.
     """
     started = time.monotonic()
+    _one_of("command", command, get_args(Command))
     seconds = _seconds(deadline)
     clock = SystemClock()
     variables = _variables(environ)
@@ -226,6 +227,7 @@ def _ask(
 ) -> Ask:
     if isinstance(select, str):
         raise TypeError('select is a list of patterns: ["team=sup*"]')
+    _one_of("only", only, get_args(Only))
     return Ask(
         selects=tuple(select),
         first=first,
@@ -250,6 +252,14 @@ def _seconds(deadline: float | str | None) -> float | None:
         return duration(deadline)
     except Misfit as misfit:
         raise JobError(Problem(f"deadline: {misfit.message}", code="usage", hint=misfit.hint)) from None
+
+
+def _one_of(argument: str, value: str, allowed: Sequence[str]) -> None:
+    """A type checker knows it; a scheduler's parameters come as they please. Raises JobError."""
+    if value not in allowed:
+        raise JobError(
+            Problem(f"{argument}: there is no {value!r}", code="usage", hint=f"allowed: {', '.join(allowed)}")
+        )
 
 
 def _needs_no_loop(instead: str) -> None:

@@ -75,7 +75,8 @@ async def test_a_job_from_nothing_to_verified_files_on_a_loop_of_the_callers_own
             (status, JobStatus),
             (verified, JobVerification),
         ):
-            assert misfits(json.loads(json.dumps(found)), kind) == []
+            assert misfits(found, kind) == []
+            assert json.loads(json.dumps(found)) == found
 
 
 async def test_it_runs_in_a_thread_that_is_not_the_main_one(stage):
@@ -243,6 +244,12 @@ async def test_a_wrong_job_is_the_error_that_the_command_would_print_and_a_wrong
         with pytest.raises(JobError) as wrong:
             await run_job_async(job, sets={"limits.unfinished": "many"}, environ=WITH_TOKEN)
         assert (wrong.value.problems[0].key, wrong.value.code) == ("limits.unfinished", "job.invalid")
+        for argument in ("command", "only"):
+            with pytest.raises(
+                JobError, match=rf"^{argument}: there is no 'walk' \[usage\] \(hint: allowed: "
+            ) as wrong:
+                await run_job_async(job, **{argument: "walk"}, environ=WITH_TOKEN)
+            assert wrong.value.code == "usage"
         with pytest.raises(JobError, match="LOOP_API_TOKEN"):
             await run_job_async(job, environ={"LOOP_API_TOKEN": ""})
         report = await run_job_async(job, environ=WITH_TOKEN)
