@@ -13,7 +13,7 @@ from typing import Any
 import rich_click as click
 
 from orchestrator.cli import options, say
-from orchestrator.errors import JobError, Problem, StorageError
+from orchestrator.errors import JobError, Problem, StorageError, said_by_system
 
 STDOUT = "-"
 MARKDOWN_LIMIT = 900_000
@@ -64,8 +64,9 @@ def report(
 
 def _told(record: Mapping[str, Any]) -> str:
     from orchestrator.cli.status_view import ENDS
+    from orchestrator.progress.words import moment_of
 
-    return f"the run that {ENDS.get(record['outcome'], 'ended')} at {record['finished_at']}"
+    return f"the run that {ENDS.get(record['outcome'], 'ended')} at {moment_of(record['finished_at'])}"
 
 
 def _rendered(kind: str, record: Mapping[str, Any], limit: int) -> str:
@@ -112,6 +113,7 @@ def _record(job: str, ask: options.Ask) -> dict[str, Any]:
     from orchestrator.engine.clock import SystemClock
     from orchestrator.journal.lock import holder
     from orchestrator.journal.reader import read_last_run
+    from orchestrator.progress.words import moment
 
     task = load(job, ask, os.environ, SystemClock().now())
     active = holder(task.state)
@@ -124,6 +126,10 @@ def _record(job: str, ask: options.Ask) -> dict[str, Any]:
         say.people(f"A run is active ({active}); this is the one before.")
     elif last.cut_off_at is not None:
         say.people("A later run did not end in its own words (killed?) and has left no report; this is the one before.")
+    elif last.idle_at is not None:
+        say.people(
+            f"The last run ({moment(last.idle_at)}) found nothing to do; this is the last one that did something."
+        )
     return _narrowed(record, {export.key for export in task.exports}) if ask.selects_some else record
 
 
@@ -190,7 +196,6 @@ def _write(file: str, text: str) -> None:
         if path.exists() and not path.is_file():  # a pipe, or /dev/stderr
             path.write_bytes(data)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             temp.write_bytes(data)
@@ -198,4 +203,12 @@ def _write(file: str, text: str) -> None:
         finally:
             temp.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"{file} can't be written", code="storage.output", cause=error.strerror) from None
+        lacking = not path.parent.is_dir()
+        hint = (
+            "Make its folder first, or name a file elsewhere."
+            if lacking
+            else "Name a file elsewhere; to look again costs nothing."
+        )
+        raise StorageError(
+            f"{file} can't be written", code="storage.output", hint=hint, cause=said_by_system(error)
+        ) from None

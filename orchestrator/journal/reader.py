@@ -56,20 +56,27 @@ def read_account(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATION
 
 
 class LastRun(NamedTuple):
-    """What is kept of the last run that ended in its own words."""
+    """What is kept of the last run that found something to do, and ended in its own words."""
 
     report: str | None
     """The whole of it (`orchestrator.run/1`) as JSON; None if no run has ended so yet."""
     cut_off_at: float | None
-    """When a later run wrote its last, in seconds since the epoch; None if there was none."""
+    """When a later run wrote its last that did not end in its own words, in seconds since the epoch; None if there was none."""
+    idle_at: float | None = None
+    """When the latest of the runs after it ended that found nothing to do; None if there was none."""
 
 
 def read_last_run(state_dir: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> LastRun:
-    """The last run's report. Otherwise as `read_snapshot`."""
+    """The report of the last run that found something to do. Otherwise as `read_snapshot`."""
 
     def kept(connection: sqlite3.Connection) -> LastRun:
-        row = connection.execute("SELECT report FROM runs ORDER BY seq DESC LIMIT 1").fetchone()
-        return LastRun(report_text(row[0]) if row and row[0] is not None else None, _cut_off_at(connection))
+        row = connection.execute(
+            "SELECT seq, report FROM runs WHERE report IS NOT NULL ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return LastRun(None, _cut_off_at(connection))
+        idle_at = connection.execute("SELECT max(finished_at) FROM runs WHERE seq > ?", (row[0],)).fetchone()[0]
+        return LastRun(report_text(row[1]), _cut_off_at(connection), idle_at)
 
     return undisturbed(state_dir, kept, migrations) or LastRun(None, None)
 

@@ -49,6 +49,15 @@ def report_row(report: Mapping[str, Any]) -> tuple[str, bytes]:
     return head, b"".join(pieces)
 
 
+def found_nothing_to_do(report: Mapping[str, Any]) -> bool:
+    """Whether the run asked for nothing, moved nothing and left nothing undone: such a report tells nobody anything."""
+    counts, api = report.get("counts", {}), report.get("api", {})
+    if report.get("outcome") != "succeeded" or any(counts.get(name) for name in ("stored", "failed", "pending")):
+        return False
+    asked = any(api.get(name) for name in ("posts", "polls"))
+    return not asked and not any(export["action"] == "move" for export in report.get("exports", ()))
+
+
 def report_text(deflated: bytes) -> str:
     """The whole report as JSON. Raises ValueError for what is none."""
     try:

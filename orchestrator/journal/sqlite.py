@@ -20,7 +20,7 @@ from orchestrator.engine.ports import Clock, Snapshot
 from orchestrator.engine.states import Event
 from orchestrator.journal.database import Database, Write, open_database
 from orchestrator.journal.filesystem import filesystem_type
-from orchestrator.journal.records import report_row, to_text
+from orchestrator.journal.records import found_nothing_to_do, report_row, to_text
 from orchestrator.journal.versions import MIGRATIONS, Migration
 
 GROUP = 1000
@@ -30,7 +30,15 @@ NOTES_EVERY = 1.0
 """Seconds: an account's notes change with each export, and the last ones say it all."""
 
 RUNS = 10
-"""Reports kept: the last ones. Each lists every export, so all of them would outgrow the journal."""
+"""Runs of which the head is kept: the last ones. The whole report, which lists every export, is kept of one run only: the last
+one that found something to do.
+"""
+
+_LIGHTEN = "UPDATE runs SET report = NULL WHERE report IS NOT NULL"
+_INSERT = "INSERT INTO runs (finished_at, head, report) VALUES (?, ?, ?)"
+_INSERT_BELOW = """INSERT INTO runs (finished_at, head, report)
+  VALUES (?, ?, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE report IS NOT NULL) THEN NULL ELSE ? END)"""
+_FORGET = "DELETE FROM runs WHERE seq <= (SELECT max(seq) FROM runs) - ? AND report IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,8 @@ class SqliteJournal:
 
     async def finish_run(self, report: Mapping[str, Any]) -> None:
         row = (float(self._clock.now()), *report_row(report))
-        lighten = ("UPDATE runs SET report = NULL WHERE report IS NOT NULL", ())
-        insert = ("INSERT INTO runs (finished_at, head, report) VALUES (?, ?, ?)", row)
-        forget = ("DELETE FROM runs WHERE seq <= (SELECT max(seq) FROM runs) - ?", (RUNS,))
-        await self._written(Write(statements=(lighten, insert, forget)))
+        insert = ((_INSERT_BELOW, row),) if found_nothing_to_do(report) else ((_LIGHTEN, ()), (_INSERT, row))
+        await self._written(Write(statements=(*insert, (_FORGET, (RUNS,)))))
 
     async def remember(self, name: str, value: Any) -> None:
         """Keeps a value of the account; durable when it returns. Raises what `append` raises."""

@@ -19,6 +19,7 @@ async def test_a_run_is_rendered_three_ways_at_once(stage):
     async with stage(**TROUBLED) as it:
         it.job(months=3, teams=["support", "sales"])
         record = await it.report(status=1)
+        (it.folder / "a").mkdir()
         told = await it.run("report", "job.yaml", "--html", "a/r.html", "--markdown", "r.md", "--junit", "r.xml")
         assert told.status == 0, str(told)
         assert told.out == ""
@@ -164,6 +165,29 @@ async def test_what_can_t_be_written_is_an_error_and_leaves_the_rest_as_it_was(s
         told = await it.run("report", "job.yaml", *wrong)
         assert told.status == (2 if "-" in wrong else 6), str(told)
         assert {path: path.read_bytes() for path in it.folder.iterdir() if path.is_file()} == before
+
+
+async def test_no_folder_is_made_for_a_report(stage):
+    async with stage() as it:
+        it.job(months=1)
+        await it.report()
+        told = await it.run("report", "job.yaml", "--html", "nowhere/r.html")
+        assert told.status == 6, str(told)
+        assert "hint: Make its folder first" in told.people
+        assert not (it.folder / "nowhere").exists()
+
+
+async def test_a_run_with_nothing_to_do_leaves_the_report_that_is_worth_reading(stage):
+    async with stage() as it:
+        it.job(months=2)
+        await it.report()
+        first = await it.run("report", "job.yaml", "--html", "-")
+        assert "found nothing to do" not in first.people
+        assert (await it.report())["counts"]["skipped"] == 2
+        told = await it.run("report", "job.yaml")
+        assert told.out.startswith("rehearsal: done, 2 exports stored")
+        assert "found nothing to do; this is the last one that did something" in told.people
+        assert (await it.run("report", "job.yaml", "--html", "-")).out == first.out
 
 
 async def test_a_report_is_replaced_whole(stage):

@@ -1,6 +1,7 @@
 """Reading a journal without touching it."""
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ import pytest
 
 from orchestrator.engine.states import Intended, Planned, State
 from orchestrator.errors import JournalError
-from orchestrator.journal.reader import read_account, read_snapshot
+from orchestrator.journal.reader import LastRun, read_account, read_last_run, read_snapshot
 from orchestrator.journal.sqlite import SqliteJournal
 
 
@@ -148,3 +149,44 @@ async def test_a_hot_rollback_journal_is_told(tmp_path):
     assert again.account == {}
     await again.close()
     assert set(read_snapshot(crashed).records) == {"a"}
+
+
+IDLE = {"outcome": "succeeded", "counts": {"stored": 0, "skipped": 3}, "api": {"posts": 0, "polls": 0}, "exports": []}
+DID = {**IDLE, "counts": {"stored": 3}, "exports": [{"action": "run"}]}
+
+
+async def kept_after(folder, *reports):
+    journal = await opened(folder)
+    for report in reports:
+        await journal.finish_run(report)
+    await journal.close()
+    return read_last_run(folder)
+
+
+async def test_the_report_of_a_run_that_did_something_outlives_any_number_that_found_nothing_to_do(tmp_path):
+    kept = await kept_after(tmp_path, IDLE, {**DID, "run_id": "did"}, *[{**IDLE, "run_id": str(n)} for n in range(25)])
+    assert json.loads(kept.report)["run_id"] == "did"
+    assert kept.idle_at == FixedClock().now()
+    assert read_snapshot(tmp_path).last_run["run_id"] == "24"
+    kept = await kept_after(tmp_path, {**DID, "run_id": "again"})
+    assert (json.loads(kept.report)["run_id"], kept.idle_at) == ("again", None)
+
+
+async def test_the_first_run_leaves_its_report_whatever_it_found_to_do(tmp_path):
+    assert read_last_run(tmp_path) == LastRun(None, None)
+    kept = await kept_after(tmp_path, {**IDLE, "run_id": "1"})
+    assert (json.loads(kept.report)["run_id"], kept.idle_at) == ("1", None)
+
+
+@pytest.mark.parametrize(
+    "worth",
+    [
+        {"outcome": "parked"},
+        {"counts": {"stored": 0, "failed": 1}},
+        {"api": {"posts": 0, "polls": 1}},
+        {"exports": [{"action": "skip"}, {"action": "move"}]},
+    ],
+)
+async def test_a_run_that_left_asked_or_moved_anything_leaves_its_report(tmp_path, worth):
+    kept = await kept_after(tmp_path, DID, {**IDLE, **worth, "run_id": "2"})
+    assert json.loads(kept.report)["run_id"] == "2"
