@@ -132,7 +132,11 @@ def load_job(
     try:
         model = JobFile.model_validate(values, context={"files": open_relative(folder)})
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_input=False):
+        findings = error.errors(include_url=False, include_input=False)
+        misspelt = _misspelt(findings)
+        for found in findings:
+            if found["type"] == "missing" and found["loc"] in misspelt:
+                continue
             told = _told(root, found["loc"], found["type"], found["msg"], found.get("ctx", {}).get("error"))
             # What stands in for a reference that can't be replaced is no fault of its own.
             problems += [each for each in told if not f"{each.key}.".startswith(tuple(broken))]
@@ -259,6 +263,13 @@ def _told(root: Node, at: tuple[str | int, ...], kind: str, message: str, error:
             _placed(root, at, Misfit(f"{auto}a mapping of keys is due here", hint=f"its keys: {', '.join(_keys(at))}"))
         ]
     return [_placed(root, at, Misfit(message))]
+
+
+def _misspelt(findings: Iterable[Mapping[str, Any]]) -> set[tuple[str | int, ...]]:
+    """The keys that unknown ones beside them were meant to be: they are misspelt, and not missing."""
+    unknown = [found["loc"] for found in findings if found["type"] == "extra_forbidden"]
+    near = [(at[:-1], nearest(str(at[-1]), _keys(at[:-1]))) for at in unknown]
+    return {(*above, key) for above, key in near if key is not None}
 
 
 _SECTIONS = (

@@ -113,11 +113,13 @@ class SecretRef:
         try:
             value = _look_up(self.reference[2:-1], environ, base_dir)
         except Misfit as misfit:
-            raise self._unusable(misfit.message, misfit.hint) from None
+            raise self._unusable(misfit.message, self._hint(misfit)) from None
         if not value:
-            raise self._unusable(f"{self.reference} is empty", "put the token there; Loop's web settings make one")
+            raise self._unusable(
+                f"{self.reference} is empty", f"{self._put}; in a pipeline, is the secret passed to this step?"
+            )
         if value.casefold().startswith("bearer "):
-            raise self._unusable(f"{self.reference} begins with `Bearer `", "put the token alone there")
+            raise self._unusable(f"{self.reference} begins with `Bearer `", f"{self._put}, without `Bearer `")
         if not all("!" <= char <= "~" for char in value):
             raise self._unusable(
                 f"{self.reference} holds a space, a line break or a character that no token has",
@@ -130,6 +132,19 @@ class SecretRef:
         """The environment variable that it names; None if it names a file."""
         inner = self.reference[2:-1]
         return None if inner.startswith("file:") else inner
+
+    @property
+    def _put(self) -> str:
+        """What to do about a token that is not there."""
+        where = (
+            f"export {self.variable}=…" if self.variable else f"write the file {self.reference[len('${file:') : -1]}"
+        )
+        return f"{where} with a token from Loop's web settings"
+
+    def _hint(self, misfit: Misfit) -> str | None:
+        if self.variable is not None:
+            return f"{self._put}; in a pipeline, pass the secret to this step"
+        return f"{misfit.hint}; {self._put}" if misfit.hint else None
 
     def _unusable(self, message: str, hint: str | None) -> JobError:
         return JobError(Problem(message, code="token.unresolved", key="api.token", hint=hint))

@@ -415,3 +415,17 @@ def test_models_are_frozen_and_can_be_made_from_python():
     assert model.limits.longest_pause == 1.5
     with pytest.raises(ValueError, match="frozen"):
         model.name = "b"
+
+
+def test_a_misspelt_key_is_one_problem_and_one_that_is_nowhere_near_is_two(job):
+    def problems(text):
+        with pytest.raises(JobError) as caught:
+            job(text)
+        return [(problem.key, problem.hint) for problem in caught.value.problems]
+
+    ((key, hint),) = problems(WINDOW.replace("matrix", "matirx"))
+    assert key == "matirx"
+    assert hint.startswith("did you mean `matrix`?")
+    assert [key for key, _ in problems(WINDOW.replace("matrix", "cells"))] == ["matrix", "cells"]
+    ((key, _),) = problems("matrix:\n  windwo: {every: month, from: 2024-01}\n")
+    assert key == "matrix.windwo"
