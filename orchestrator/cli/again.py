@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli import say
 from orchestrator.errors import JobError
 from orchestrator.progress.words import count
 
@@ -26,16 +27,21 @@ def advice(task: Task, job: str, ask: Ask, bad: Sequence[Mapping[str, Any]]) -> 
     unnoticed = [exports[result["key"]] for result in ours if not result["run_exports_again"]]
     noticed = len(ours) - len(unnoticed)
     if noticed:
-        yield f"A run exports again what it sees to be gone or changed ({count(noticed, 'file')})."
+        yield _told(f"A run exports again what it sees to be gone or changed ({count(noticed, 'file')}).")
         yield f"Next: orchestrator run {shlex.quote(job)}{replace(ask, only=None).typed}"
     if unnoticed:
-        yield f"What is wrong and has its size still ({count(len(unnoticed), 'file')}) is exported again if a run is told so."
+        size_alike = count(len(unnoticed), "file")
+        yield _told(f"What is wrong and has its size still ({size_alike}) is exported again if a run is told so.")
         # A frozen plan takes no options.
         file = str(task.file) if task.named is None else job
         yield from (f"Next: {command}" for command in _named(task.exports, unnoticed, file, ask))
     if len(ours) < len(bad):
         lost = count(len(bad) - len(ours), "file")
-        yield f"{lost} of these the job no longer names: a run brings them again only if the job file does."
+        yield _told(f"{lost} of these the job no longer names: a run brings them again only if the job file does.")
+
+
+def _told(text: str) -> str:
+    return say.hanging(text, indent=0, hang=2)
 
 
 def _named(exports: Sequence[Export], wanted: Sequence[Export], job: str, ask: Ask) -> Iterator[str]:

@@ -47,7 +47,7 @@ def doctor(*, job: str, ask: options.Ask, offline: bool, as_json: bool) -> int:
 
 async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | None, Sequence[Finding]]:
     from orchestrator.cli.checkup import here, there
-    from orchestrator.cli.checkup.finding import Finding, wrong
+    from orchestrator.cli.checkup.finding import Finding, told_once, wrong
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
 
@@ -81,7 +81,7 @@ async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | Non
     else:
         findings += await there.service(task, network, token, clock, here.pause_left(account, now))
     findings.append(Finding("file host", "skipped", "its address is known only once an export is ready"))
-    return task.name, findings
+    return task.name, list(told_once(findings))
 
 
 def _show(findings: Sequence[Finding], status: int, next_step: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def _write(path: Path, text: str) -> None:
             Problem(
                 f"{path} exists already, and is left as it is",
                 code="init.exists",
-                hint="name another file: orchestrator init FILE",
+                hint=f"go on with it (orchestrator doctor {shlex.quote(str(path))}), or name another file: orchestrator init FILE",
             )
         ) from None
     except OSError as error:

@@ -180,7 +180,8 @@ class LogObserver:
             case Parking():
                 log.warning("parking", reason=told.reason)
             case RunStarted():
-                log.info("run started", job=told.job, run_id=told.run_id, todo=told.todo, skipped=told.skipped)
+                most = {"unfinished_limit": told.unfinished_limit, "downloads_limit": told.downloads_limit}
+                log.info("run started", job=told.job, run_id=told.run_id, todo=told.todo, skipped=told.skipped, **most)
             case RunEnded():
                 log.info("run ended", outcome=told.outcome)
             case _:

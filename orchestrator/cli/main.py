@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 
 import rich_click as click
 
-from orchestrator.cli import exits, options, say
+from orchestrator.cli import exits, options, pipeline, say
 from orchestrator.cli.demo import demo
 from orchestrator.cli.doctor import doctor
 from orchestrator.cli.explain import explain
@@ -83,6 +84,7 @@ def _run(arguments: list[str]) -> int:
         return done if isinstance(done, int) else exits.OK
     except click.ClickException as error:
         wrong = _usage(error)
+        pipeline.tell_of_usage(wrong, arguments, os.environ)
         say.errors(wrong)
         if as_json:
             say.errors_document(wrong)

@@ -10,9 +10,10 @@ import contextlib
 import functools
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from orchestrator.cli import exits, options, say
 from orchestrator.errors import JobError, OrchestratorError, Problem
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.ci.github import Annotation
 
 Ci = Literal["auto", "github", "none"]
+RUNNING = frozenset({"run", "submit", "collect"})
+"""Commands whose step gets outputs and a summary."""
 SUMMARY_LIMIT = 900_000
 """Bytes of a step's whole summary: GitHub drops one that is larger than a mebibyte."""
 WORTH_A_SUMMARY = 2_000
@@ -43,6 +46,29 @@ def hears_errors(runner: GitHub | None) -> Iterator[None]:
         if runner is not None:
             runner.tell_error(error, exits.of_error(error))
         raise
+
+
+def tell_of_usage(error: OrchestratorError, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Tells the runner of a command line that could not be read; what it says of `--ci` is looked for, then in its variable."""
+    command = arguments[0] if arguments else ""
+    ci = _word(command, "--ci", arguments, environ)
+    runner = of(
+        ci if ci in get_args(Ci) else "auto",  # type: ignore[arg-type]  # mypy does not follow get_args
+        environ,
+        annotate=_word(command, "--log-format", arguments, environ) != "json",
+    )
+    if runner is not None:
+        (runner if command in RUNNING else runner.without_outputs()).tell_error(error, exits.WRONG)
+
+
+def _word(command: str, option: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """The value of an option in a command line that nobody has read, or in its variable."""
+    for word, following in zip_longest(arguments, arguments[1:]):
+        name, equals, value = word.partition("=")
+        if name == option:
+            return value if equals else following
+    variable = option.removeprefix("--").replace("-", "_").upper()
+    return environ.get(f"{options.PREFIX}_{command.upper()}_{variable}")
 
 
 def annotated(command: Callable[..., Any]) -> Callable[..., Any]:

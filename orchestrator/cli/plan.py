@@ -90,7 +90,9 @@ def _freeze(task: Task, found: Survey, out: str) -> None:
         problem = Problem(
             f"the plan can't be written to {out}",
             code="plan.unwritable",
-            hint="name another file with --out",
+            hint="make its folder first, or name another file with --out"
+            if not Path(out).parent.is_dir()
+            else "name another file with --out",
             cause=said_by_system(error),
         )
         raise JobError(problem) from None

@@ -14,7 +14,7 @@ from orchestrator.cli import say
 from orchestrator.cli.styled import Stdout
 from orchestrator.engine.plan import Action, Item
 from orchestrator.progress.grid import Grid, Mark, legend
-from orchestrator.progress.words import about, clock, count, printable, size
+from orchestrator.progress.words import about, clock_in_zone, count, printable, size
 
 if TYPE_CHECKING:
     from orchestrator.cli.survey import Survey
@@ -45,7 +45,8 @@ def show(task: Task, found: Survey, *, verbose: bool) -> None:
     stdout = Stdout()
     few = len(found.items) <= LISTED
     if few or verbose:
-        for line in say.table([(_action(item), _label(item), printable(item.reason)) for item in found.items]):
+        rows = [(_action(item), _label(item), printable(item.reason)) for item in found.items]
+        for line in say.table(rows, width=say.terminal_width()):
             say.result(line)
     if not few:
         if verbose:
@@ -144,7 +145,7 @@ def _forecast(task: Task, found: Survey) -> list[str]:
     lines.append(_grounds(task, told))
     if found.paused_until:
         lines.append(
-            f"The service has asked for silence until {clock(found.paused_until, found.at)}; a run waits for that first."
+            f"The service has asked for silence until {clock_in_zone(found.paused_until, found.at)}; a run waits for that first."
         )
     return lines
 

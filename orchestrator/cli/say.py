@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
@@ -69,11 +71,14 @@ def writing_to(stream: TextIO) -> Iterator[None]:
     except OSError as error:
         _send_nowhere(stream)
         raise StorageError(
-            f"{stream.name} can't be written",
+            f"{_STREAMS.get(stream.name, stream.name)} can't be written",
             code="storage.output",
             hint="Make room where the output is sent to, and ask again: to look changes nothing.",
             cause=said_by_system(error),
         ) from None
+
+
+_STREAMS = {"<stdout>": "the standard output", "<stderr>": "the standard error"}
 
 
 def _send_nowhere(stream: TextIO) -> None:
@@ -139,6 +144,18 @@ def errors_document(error: OrchestratorError) -> None:
     document({"schema": "orchestrator.error/1", "errors": [problem.as_json() for problem in problems]})
 
 
+def shown(path: Path) -> str:
+    """A path as the user would type it."""
+    with contextlib.suppress(ValueError, OSError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def as_warning(error: OrchestratorError) -> str:
+    """The words of an error that ends nothing, with its cause and hint."""
+    return _lines(_as_problem(error), "warning")
+
+
 def bug(error: BaseException) -> None:
     """An error of our own: the trace, without any values, and what to do about it."""
     trace = "".join(traceback.format_exception(error))
@@ -149,26 +166,39 @@ def bug(error: BaseException) -> None:
     )
 
 
-def table(rows: Iterable[tuple[str, ...]], indent: str = "") -> list[str]:
-    """Rows as columns, two spaces between them; the last column may be as long as it is."""
-    cells = [tuple(str(cell) for cell in row) for row in rows]
-    if not cells:
+def terminal_width() -> int | None:
+    """Of the terminal that results go to; None where they go to a file or a pipe, in which each is to stay one line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table(rows: Sequence[Sequence[str]], indent: str = "", width: int | None = None) -> list[str]:
+    """Rows as columns, two cells between them; the last column is wrapped to lines of `width` cells, if that is given."""
+    if not rows:
         return []
-    widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]) - 1)]
-    return [
-        indent + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in cells
-    ]
+    from rich.cells import cell_len
+
+    from orchestrator.progress.failures import paragraph
+
+    widths = [max(cell_len(row[n]) for row in rows) for n in range(len(rows[0]) - 1)]
+    begin = cell_len(indent) + sum(widths) + 2 * len(widths)
+    lines = []
+    for *first, last in rows:
+        head = indent + "".join(
+            f"{cell}{' ' * (its - cell_len(cell))}  " for cell, its in zip(first, widths, strict=True)
+        )
+        pieces = [last] if width is None else [line.plain for line in paragraph(last, width - begin)] or [""]
+        lines += [f"{' ' * begin if n else head}{piece}".rstrip() for n, piece in enumerate(pieces)]
+    return lines
 
 
 def _as_problem(error: OrchestratorError) -> Problem:
     return Problem(error.message, code=error.code, hint=error.hint, cause=error.cause)
 
 
-def _lines(problem: Problem) -> str:
+def _lines(problem: Problem, weight: str = "error") -> str:
     place = f"{problem.place}: " if problem.place else ""
     key = f"{problem.key}: " if problem.key else ""
-    text = f"{place}error: {key}{problem.message} [{problem.code}]"
+    text = f"{place}{weight}: {key}{problem.message} [{problem.code}]"
     for name, told in (("cause", problem.cause), ("hint", problem.hint)):
         if told:
             text += "\n" + hanging(f"{name}: {told}", indent=2, hang=len(name) + 2)

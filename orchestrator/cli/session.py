@@ -17,7 +17,7 @@ import anyio
 from orchestrator.api.client import LoopClient
 from orchestrator.api.files import FileHost
 from orchestrator.api.network import Network, passwords
-from orchestrator.cli import wiring
+from orchestrator.cli import opening, wiring
 from orchestrator.cli.signals import SIGNALS, Stops
 from orchestrator.cli.speech import Speech
 from orchestrator.engine import result
@@ -87,13 +87,16 @@ class Session:
                     records, stale = memory.records, memory.manifest_is_stale(task.name)
                     # Of ten thousand exports, the manifest's entries alone are as much as all the rest.
                     del snapshot, memory
+                    account = JournalAccount(journal, self._clock)
+                    if any(item.has_work for item in items):
+                        await self._open_with(account, deadline, started, ends)
                     runner = Runner(
                         api=api,
                         files=files,
                         storage=storage,
                         contents=wiring.Contents(),
                         journal=journal,
-                        account=JournalAccount(journal, self._clock),
+                        account=account,
                         clock=self._clock,
                         observer=observer,
                         policy=task.policy(fail_fast=fail_fast),
@@ -220,6 +223,17 @@ class Session:
         if memory.learned:
             await storage.sweep(_verified(memory.records))  # what lies at its place needs no temporary file any more
         return memory
+
+    async def _open_with(
+        self, account: JournalAccount, deadline: float | None, started: float, ends: Mapping[str, float]
+    ) -> None:
+        """Says what the run keeps to."""
+        policy = self._task.policy()
+        self._speech.note(opening.limits(policy.limits, await account.found(), self._command))
+        if deadline is not None:
+            now = self._clock.now()
+            ended_at = now + deadline - (time.monotonic() - started)
+            self._speech.note(opening.deadline(ends["park_at"], ended_at, now, self._command))
 
     def _end_by(self, deadline: float | None, started: float) -> dict[str, float]:
         """When to park, and for how long to wait for POSTs then, so that the process has ended by the deadline."""

@@ -6,7 +6,6 @@ library has another one (`orchestrator/library/telling.py`), which writes to nob
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
@@ -25,6 +24,8 @@ from orchestrator.progress.plain import PlainProgress
 from orchestrator.progress.summary import print_summary
 
 if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
     from orchestrator.cli.logs import Stream
 
 
@@ -41,7 +42,7 @@ class Speech(Protocol):
         """Who is told while the run works. Called once, before anything else is said."""
 
     def note(self, told: str) -> None:
-        """Why nothing seems to happen."""
+        """Something that is good to know, and in order: what the run keeps to, why nothing seems to happen."""
 
     def warn(self, told: str) -> None:
         """Something odd that ends nothing."""
@@ -112,25 +113,32 @@ class Terminal:
         return Observers(*observers)
 
     def note(self, told: str) -> None:
-        say.people(told)
+        if self._talk.log_format == "json":
+            self._log().info(told)
+        elif not self._talk.quiet:
+            say.people(say.hanging(told, indent=0, hang=2))
 
     def warn(self, told: str) -> None:
-        self._console.print(f"warning: {told}", soft_wrap=True)
+        if self._talk.log_format == "json":
+            self._log().warning(told)
+        else:
+            say.people(say.hanging(f"warning: {told}", indent=0, hang=2))
+
+    @staticmethod
+    def _log() -> FilteringBoundLogger:
+        import structlog
+
+        logger: FilteringBoundLogger = structlog.get_logger()
+        return logger
 
     def ended(self, report: dict[str, Any]) -> None:
         if self._talk.log_format == "json":
             return  # the log's last line has said it
         if self._talk.quiet and report["outcome"] == "succeeded":
             return
-        print_summary(report, self._console, manifest=_shown(self._root / "manifest.json"))
+        print_summary(report, self._console, manifest=say.shown(self._root / "manifest.json"))
         errors = [report["error"], *(export["error"] for export in report["exports"])]
         say.more(error["code"] for error in errors if error)
 
     def bug(self, error: BaseException) -> None:
         say.bug(error)
-
-
-def _shown(path: Path) -> str:
-    with contextlib.suppress(ValueError):
-        return str(path.relative_to(os.getcwd()))  # noqa: PTH109  as the user would type it
-    return str(path)

@@ -117,7 +117,7 @@ def _in_manifest(task: Task, tell: Callable[[str], None]) -> int:
     try:
         return anyio.run(read)
     except StorageError as error:
-        tell(f"warning: {error.message}\n  hint: {error.hint}")
+        tell(say.as_warning(error))
         return 0
 
 

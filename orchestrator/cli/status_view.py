@@ -14,7 +14,7 @@ from orchestrator.cli.styled import Stdout
 from orchestrator.progress.cells import READY
 from orchestrator.progress.failures import failures
 from orchestrator.progress.grid import FAILED, IN_FLIGHT, NOT_SETTLED, STORED, TO_RUN, Grid, Mark, legend
-from orchestrator.progress.words import count, label, printable, span
+from orchestrator.progress.words import count, label, moment_of, printable, span
 
 LISTED = 12
 """Exports up to which a list tells more than a grid."""
@@ -56,7 +56,9 @@ def show(document: Mapping[str, Any], command: str, *, now: float, unsettled: Co
     stdout.print(list(failures(failed, stdout.width, more="--only failed --json tells all of them")))
     begun = [export for export in exports if export["state"] == "pending" and export["step"] != "waiting"]
     begun.sort(key=lambda export: export["since"] or "~")
-    for line in say.table([_under_way(export, now) for export in begun[:UNDER_WAY]], indent="  "):
+    for line in say.table(
+        [_under_way(export, now) for export in begun[:UNDER_WAY]], indent="  ", width=say.terminal_width()
+    ):
         say.result(line)
     if len(begun) > UNDER_WAY:
         say.result(f"  … and {len(begun) - UNDER_WAY:,} more under way; --json tells all of them")
@@ -107,16 +109,18 @@ def _about(document: Mapping[str, Any], command: str) -> None:
         say.people(f"A run is active: {document['active_run']}.\nWatch it: orchestrator status {command} --watch")
     elif last:
         why = f": {last['reason']}" if last["reason"] else ""
-        told = f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {last['finished_at']}{why}."
+        told = f"The last run {ENDS.get(str(last['outcome']), 'ended')} at {moment_of(last['finished_at'])}{why}."
         say.people(say.hanging(told, indent=0, hang=2))
     if document["cut_off_at"]:
         began = "A later run began" if last else "A run began"
-        say.people(f"{began}, wrote its last at {document['cut_off_at']} and did not end in its own words (killed?).")
+        told = f"{began}, wrote its last at {moment_of(document['cut_off_at'])} and did not end in its own words (killed?)."
+        say.people(say.hanging(told, indent=0, hang=2))
     if document["only_in_manifest"]:
-        say.people(
+        told = (
             f"The journal is gone, or knows nothing; manifest.json names {document['only_in_manifest']:,} stored files: "
             f"`orchestrator plan {command}` shows them, and a run goes on from there."
         )
+        say.people(say.hanging(told, indent=0, hang=2))
     duplicates = document["possible_duplicates"]
     if duplicates:
         told = (

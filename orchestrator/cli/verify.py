@@ -47,19 +47,19 @@ def verify(
     if as_json:
         say.document(found | {"exports": shown})
     else:
-        for line in say.table(
-            [(result["state"], result["path"], result["detail"]) for result in shown if result["state"] != "equal"]
-        ):
+        rows = [(each["state"], each["path"], each["detail"]) for each in shown if each["state"] != "equal"]
+        for line in say.table(rows, width=say.terminal_width()):
             say.result(line)
         if not results:
             say.people(f"{job}: nothing is stored yet, so there is nothing to compare.")
             return exits.OK
         say.people(f"{job}: {counts['equal']:,} equal, {counts['wrong']:,} wrong, {counts['missing']:,} missing.")
         if untold:
-            say.people(
+            told = (
                 f"{untold:,} of these files the journal alone knows: manifest.json is not written yet, or is gone. "
                 "It is whole when a run has ended."
             )
+            say.people(say.hanging(told, indent=0, hang=2))
         for line in advice(task, job, ask, [result for result in results if result["state"] in ("wrong", "missing")]):
             say.people(line)
     return exits.FAILED if counts["wrong"] or counts["missing"] else exits.OK

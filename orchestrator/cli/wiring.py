@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
@@ -81,7 +82,8 @@ def other_job(task: Task, name: str) -> JobError:
         Problem(
             f"the files in {task.root} belong to another job: manifest.json names {name!r}, the job file {task.name!r}",
             code="manifest.other-job",
-            hint="choose another output.to; or, if the job was renamed, take the files over with `run --adopt`",
+            hint="choose another output.to; or, if the job was renamed, take the files over with "
+            f"`orchestrator run {shlex.quote(say.shown(task.file))} --adopt`",
         )
     )
 
@@ -93,7 +95,7 @@ def read_journal(task: Task, tell: Tell = say.people) -> Snapshot:
     except JournalError as error:
         if error.code != "journal.damaged":
             raise
-        tell(f"warning: {error.message} [{error.code}]\n  cause: {error.cause}\n  hint: {error.hint}")
+        tell(say.as_warning(error))
         return Snapshot()
 
 
@@ -123,7 +125,8 @@ async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) ->
                 f"nothing is selected: none of the {len(task.exports):,} exports has failed",
                 code="select.empty",
                 file=f"--only {task.options.only}",
-                hint="`orchestrator status JOB` shows where each of them stands",
+                hint="leave out --only failed to do what is missing; "
+                f"`orchestrator status {shlex.quote(say.shown(task.file))}` shows where each of them stands",
             )
         )
     return items
@@ -137,7 +140,7 @@ async def look(
     async with LocalStorage(task.root, task.state, read_only=True) as storage:
         memory = await remember(task, snapshot, storage, now, tell=tell, adopt=adopt)
         if told := await nothing_is_left(task, memory, storage):
-            tell(f"warning: {told}")
+            tell(say.hanging(f"warning: {told}", indent=0, hang=2))
         memory = replace(memory, sizes=await _sizes(storage, plan.paths_to_look_at(memory.records), memory))
         return memory, await make_plan(task, memory, storage, now)
 

@@ -155,6 +155,8 @@ async def test_a_file_where_the_output_folder_should_be(stage):
         assert told.status == 6
         found = {each["check"]: each for each in told.json["checks"]}
         assert found["output"]["code"] == "storage.in-the-way"
+        assert [each["verdict"] for each in found.values()].count("wrong") == 1, "the same thing is told once"
+        assert found["plan"]["found"] == "for the same reason as `output`"
         assert it.exports.read_text() == "mine"
 
 

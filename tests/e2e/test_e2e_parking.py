@@ -28,8 +28,9 @@ async def test_options_come_from_the_environment_too(stage):
     async with stage(duration=60) as it:
         it.job(months=1)
         env = {"ORCHESTRATOR_RUN_DEADLINE": "2s", "ORCHESTRATOR_RUN_STATE": str(it.folder / "state")}
-        report = await it.report(status=3, env=env)
-        assert "deadline" in report["reason"]
+        ended = await it.run("run", "job.yaml", "--json", env=env)
+        assert "deadline" in ended.json["reason"]
+        assert "Deadline: it works until " in ended.people, "said before it begins"
         assert (it.folder / "state" / "journal.db").exists()
         ended = await it.run("run", "job.yaml", env={"ORCHESTRATOR_RUN_DEADLINE": "soon"})
         assert ended.status == 2

@@ -102,5 +102,5 @@ async def test_collect_speaks_of_what_was_begun_and_of_nothing_else(stage):
         it.job(months=3)
         assert (await it.run("submit", "job.yaml", "--select", "window=2020-01")).status == 0
         ended = await it.run("collect", "job.yaml")
-        assert " rehearsal: 1 export to do, " in ended.err, str(ended)
+        assert " rehearsal: 1 export to do\n" in ended.err, str(ended)
         assert " 1/1 stored, 0 failed, " in ended.err

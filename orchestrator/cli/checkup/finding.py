@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -44,3 +44,14 @@ def wrong(check: str, error: OrchestratorError) -> Iterator[Finding]:
     for problem in problems:
         where = "".join(f"{part}: " for part in (problem.place, problem.key) if part)
         yield Finding(check, "wrong", where + problem.message, problem.hint, problem.cause, problem.code)
+
+
+def told_once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same, but what several checks stumble over is told by the first of them."""
+    told: dict[tuple[str, str | None], str] = {}
+    for finding in findings:
+        said = finding.found, finding.code
+        if finding.verdict == "wrong" and (by := told.setdefault(said, finding.check)) != finding.check:
+            yield Finding(finding.check, "skipped", f"for the same reason as `{by}`")
+        else:
+            yield finding

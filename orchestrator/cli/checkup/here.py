@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from orchestrator.journal.filesystem import NETWORK, filesystem_type
 from orchestrator.journal.lock import JobLock, holder
 from orchestrator.journal.reader import NAME, read_account, read_snapshot
 from orchestrator.journal.state_dir import prepare_state
-from orchestrator.progress.words import count, size, spelled
+from orchestrator.progress.words import count, moment, size, spelled
 from orchestrator.storage.trial import trial
 
 FLEETING = frozenset({"tmpfs", "ramfs"})
@@ -51,7 +50,7 @@ def windows(task: Task, now: float) -> Iterator[Finding]:
     found = f"{', '.join(zones)} by tzdata {tzdata.IANA_VERSION}; {count(len(told) - len(open_ones), 'window')} ended"
     if open_ones:
         first = min(open_ones, key=lambda window: window.end)
-        found += f", {len(open_ones):,} still open: {first.label} until {_utc(first.end)}"
+        found += f", {len(open_ones):,} still open: {first.label} until {moment(first.end)}"
     yield ok("zone data", found)
 
 
@@ -123,7 +122,7 @@ def history(task: Task) -> Iterator[Finding]:
     if snapshot.cut_off_at is not None:
         hint = "nothing is lost: the next run goes on from there"
         yield warning(
-            "journal", f"{found}; the last run did not end in its own words ({_utc(snapshot.cut_off_at)})", hint
+            "journal", f"{found}; the last run did not end in its own words ({moment(snapshot.cut_off_at)})", hint
         )
     else:
         last = f"; the last run {snapshot.last_run['outcome']}" if snapshot.last_run else ""
@@ -155,7 +154,7 @@ def limits(task: Task, account: Mapping[str, Any], now: float) -> Iterator[Findi
         return
     parks = left > task.limits.longest_pause
     hint = "a run would park at once, exit 3: wait until then" if parks else "a run waits for it by itself"
-    yield warning("limits", f"the service asked for silence until {_utc(now + left)} ({spelled(left)})", hint)
+    yield warning("limits", f"the service asked for silence until {moment(now + left)} ({spelled(left)})", hint)
 
 
 def pause_left(account: Mapping[str, Any], now: float) -> float:
@@ -217,7 +216,3 @@ def _shown(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return f"./{path.relative_to(Path.cwd())}".removesuffix("/.")
     return str(path)
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

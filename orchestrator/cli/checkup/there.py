@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import anyio
@@ -96,7 +97,12 @@ async def service(task: Task, network: Network, token: str, clock: SystemClock, 
         if active:
             _tell_others(shared, clock.now() + probed.answer.wait)
         await _keep(task, clock, probed.answer.wait)
-    return [*_reached(task, probed, took), *_certificate(probed, clock), *_account(probed, identity), *_clock(probed)]
+    return [
+        *_reached(task, probed, took),
+        *_certificate(probed, clock),
+        *_account(task, probed, identity),
+        *_clock(probed),
+    ]
 
 
 def _turn(task: Task, shared: Path, clock: SystemClock) -> float:
@@ -170,11 +176,15 @@ def _certificate(probed: Probed, clock: SystemClock) -> Iterator[Finding]:
         yield ok("certificate", f"trusted, until {until} ({days:,} days)")
 
 
-def _account(probed: Probed, identity: str | None) -> Iterator[Finding]:
+def _account(task: Task, probed: Probed, identity: str | None) -> Iterator[Finding]:
     acting = f", acting for {identity}" if identity else ""
     match probed.answer:
         case Denied(status, detail):
             code, hint = REFUSALS[status]
+            if status == HTTPStatus.UNAUTHORIZED:
+                hint = (
+                    f"Make a new token in Loop's web settings and put it into {task.api.token}, where it is read from."
+                )
             yield from wrong(
                 "account",
                 RefusedError(

@@ -96,7 +96,8 @@ def test_every_event_is_a_line_with_its_level(log):
     about = {"export": "support 2024-05", "key": "k1-abc"}
     bare = [{k: v for k, v in line.items() if k != "timestamp"} for line in lines()]
     assert bare == [
-        {"level": "info", "event": "run started", "job": "backfill", "run_id": "run-1", "todo": 24, "skipped": 3},
+        {"level": "info", "event": "run started", "job": "backfill", "run_id": "run-1", "todo": 24, "skipped": 3,
+         "unfinished_limit": 16, "downloads_limit": 4},
         {"level": "debug", "event": "request", "kind": "create", "key": "k1-new"},
         {"level": "info", "event": "created", **about},
         {"level": "debug", "event": "request", "kind": "poll", **about},
