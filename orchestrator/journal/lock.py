@@ -149,8 +149,8 @@ def _signed(signature: bytes) -> Holder | None:
     try:
         signed = json.loads(signature)
         pid, host, started = int(signed["pid"]), str(signed["host"]), str(signed["started"])
-        begun = datetime.fromisoformat(started)
-        told, since = begun.isoformat(timespec="seconds"), begun.timestamp()
+        since = datetime.fromisoformat(started).timestamp()
+        told = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(since))  # as people are told all moments
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return Holder(f"pid {pid} on {host} since {told}", f"`kill {pid}` on {host}", since)

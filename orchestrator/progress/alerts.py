@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from orchestrator.engine.events import OutageBegan
 from orchestrator.progress.tally import ProblemSeen, Tally
-from orchestrator.progress.words import clock, span
+from orchestrator.progress.words import clock_in_zone, span
 
 _HOSTS = {"api": "the API host", "files": "the file host"}
 
@@ -15,12 +15,7 @@ def host_name(host: str) -> str:
     return _HOSTS.get(host, host)
 
 
-def local(at: float, now: float) -> str:
-    """A moment that a person may wait for: the zone is named, because logs beside it are in UTC."""
-    return f"{clock(at, now)} (local time)"
-
-
-def pause(tally: Tally, now: float, moment: Callable[[float, float], str] = local) -> list[str]:
+def pause(tally: Tally, now: float, moment: Callable[[float, float], str] = clock_in_zone) -> list[str]:
     """In pieces that a line may break between; empty while the gate is open."""
     if tally.paused_until <= now:
         return []
@@ -30,7 +25,7 @@ def pause(tally: Tally, now: float, moment: Callable[[float, float], str] = loca
     ]
 
 
-def outage(told: OutageBegan, now: float, moment: Callable[[float, float], str] = local) -> list[str]:
+def outage(told: OutageBegan, now: float, moment: Callable[[float, float], str] = clock_in_zone) -> list[str]:
     return [
         f"{host_name(told.host)} has not answered for {span(now - told.at)}",
         f"giving up at {moment(told.gives_up_at, now)}",

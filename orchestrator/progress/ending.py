@@ -23,7 +23,7 @@ _NEXT = {
     "storage": f"make room or grant the permission, then {_AGAIN}",
     "bug": f"please report it; {_AGAIN}",
 }
-_REFUSED = "change what the job asks for, then run it again; as it is, it is asked for only with --only failed."
+_REFUSED = "change what the job asks for, then run the same command again."
 
 
 def verdict(outcome: str, counts: Mapping[str, int]) -> str:

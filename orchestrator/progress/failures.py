@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from orchestrator.progress.words import label, printable
 
 SHOWN = 10
-_MEASURE = Console(width=200)
-"""Text is wrapped with the help of one; nothing is ever printed on it."""
 
 
 def failures(failed: Sequence[Mapping[str, Any]], width: int, *, more: str) -> Iterator[Text]:
@@ -37,7 +35,14 @@ def failures(failed: Sequence[Mapping[str, Any]], width: int, *, more: str) -> I
 
 
 def paragraph(text: str, width: int, *, indent: int = 0, style: str = "") -> Iterator[Text]:
-    """Wrapped between words, every line of it indented."""
-    for line in Text(text, style).wrap(_MEASURE, max(20, width - indent)):
-        line.rstrip()
-        yield Text(" " * indent).append_text(line)
+    """Wrapped between words, every line of it indented. A path or a URL is there to be copied, so it is never broken."""
+    room = max(20, width - indent)
+    line = ""
+    for word in text.split(" "):
+        for piece in [word] if "/" in word else chop_cells(word, room) or [""]:
+            if line and cell_len(line) + 1 + cell_len(piece) > room:
+                yield Text(" " * indent).append(line.rstrip(), style)
+                line = piece
+            else:
+                line = f"{line} {piece}" if line else piece
+    yield Text(" " * indent).append(line.rstrip(), style)

@@ -75,7 +75,9 @@ def picture(
 def _head(tally: Tally, now: float, *, ascii_only: bool) -> Iterable[Text]:
     if tally.job:
         yield Text(tally.job, "bold")
-    yield _marked(STORED, f"{tally.stored:,} of {tally.total:,} stored", ascii_only=ascii_only)
+    # The grid shows what is stored, whichever run did it.
+    before = f", {tally.stored_before:,} before" if tally.stored_before else ""
+    yield _marked(STORED, f"{tally.stored:,} of {tally.total:,} stored{before}", ascii_only=ascii_only)
     if tally.started_at is not None:
         remaining = tally.remaining(now)
         left = f", {about(remaining)} left" if remaining is not None else ""

@@ -19,7 +19,7 @@ from orchestrator.engine.events import (
 )
 from orchestrator.progress import alerts
 from orchestrator.progress.tally import Tally, failure_of
-from orchestrator.progress.words import a_minute, about, clock, count, printable, size, span
+from orchestrator.progress.words import a_minute, about, clock, clock_in_zone, count, printable, size, span
 
 HEARTBEAT = 30.0
 """Seconds. Some CI services end a job that says nothing for ten minutes; a person gives up much sooner."""
@@ -126,15 +126,16 @@ def _news(told: Told, before: Tally) -> str | None:
             rest = [f"{told.skipped:,} need nothing"] if told.skipped else []
             rest += [f"{told.refused:,} refused by the service before"] if told.refused else []
             idle = f" ({', '.join(rest)})" if rest else ""
-            limits = f", at most {told.unfinished_limit} at Loop and {count(told.downloads_limit, 'download')} at once"
             renames = f"{count(told.moves, 'file')} to rename, " if told.moves else ""
-            return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}{limits if told.todo else ''}"
+            return f"{job}: {renames}{count(told.todo, 'export')} to do{idle}"
         case Paused() if told.until >= before.paused_until + 1:
-            pause = f"the service asks for silence until {alerts.local(told.until, told.at)}, for {span(told.until - told.at)}"
+            pause = f"the service asks for silence until {clock_in_zone(told.until, told.at)}, for {span(told.until - told.at)}"
             return f"{pause}: {printable(told.detail)}" if told.detail else pause
         case OutageBegan() if told.host not in before.outages:
-            gives_up = f"probing until {alerts.local(told.gives_up_at, told.at)}"
-            return f"{alerts.host_name(told.host)} does not answer: {printable(told.detail)}; {gives_up}"
+            silent = f"{alerts.host_name(told.host)} does not answer: {printable(told.detail)}"
+            if before.parking is not None:  # nobody probes any more
+                return silent
+            return f"{silent}; probing until {clock_in_zone(told.gives_up_at, told.at)}"
         case OutageEnded() if told.host in before.outages:
             lasted = span(told.at - before.outages[told.host].at)
             return f"{alerts.host_name(told.host)} answers again, after {lasted}"

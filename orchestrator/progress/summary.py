@@ -17,7 +17,7 @@ from rich.text import Text
 
 from orchestrator.progress.ending import limits_found, next_step, verdict, why
 from orchestrator.progress.failures import failures, paragraph
-from orchestrator.progress.words import count, printable, size, spelled
+from orchestrator.progress.words import count, printable, size, took
 
 TABLE_ROWS = 12
 LABEL_CELLS = 28
@@ -147,13 +147,14 @@ def _figures(console: Console, report: Mapping[str, Any], stored: Sequence[Mappi
 
 def _figure_lines(report: Mapping[str, Any], stored: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     api, counts = report["api"], report["counts"]
-    took = datetime.fromisoformat(report["finished_at"]) - datetime.fromisoformat(report["started_at"])
+    elapsed = datetime.fromisoformat(report["finished_at"]) - datetime.fromisoformat(report["started_at"])
+    seconds = took(elapsed.total_seconds())
     if counts["stored"]:
         rows = _rows(stored)
         amount = size(report["bytes"]) if rows == "-" else f"{size(report['bytes'])} and {count(report['rows'], 'row')}"
-        yield f"{amount} stored in {spelled(took.total_seconds())}"
+        yield f"{amount} stored in {seconds}"
     elif api["posts"] or api["polls"] or counts["pending"] or counts["failed"]:
-        yield f"Nothing was stored; it took {spelled(took.total_seconds())}"
+        yield f"Nothing was stored; it took {seconds}"
     if api["posts"] or api["polls"]:
         asked = f"Requests to Loop: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}"
         yield f"{asked}, {api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"

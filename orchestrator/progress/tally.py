@@ -74,6 +74,8 @@ class Tally:
         """Files to be renamed."""
         self.refused = 0
         """What the service refused in an earlier run, and is not asked for."""
+        self.stored_before = 0
+        """Exports of the plan that earlier runs have stored, and that need nothing now. None of this run's work."""
         self.started_at: float | None = None
         self.outcome: str | None = None
         self.parking: str | None = None
@@ -267,8 +269,9 @@ class Tally:
             self._problem(failure_of(record, told.at))
 
     def _found(self, standing: Standing) -> None:
-        """What an earlier run left begun says nothing until it changes."""
+        """What an earlier run left begun, or stored, says nothing until it changes."""
         record = standing.record
+        self.stored_before += not standing.todo and record is not None and record.stored is not None
         if standing.todo and record is not None and record.state not in _UNBEGUN:
             self._labels[record.key] = label(dict(standing.coordinates))
             self._enter(record.key, record)

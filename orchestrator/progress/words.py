@@ -9,6 +9,8 @@ import re
 import time
 import unicodedata
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 # Terminal sequences as ECMA-48 writes them. A string (OSC, DCS, PM, APC) that is never ended is taken to the end of its line.
 _ESCAPES = re.compile(
@@ -101,7 +103,7 @@ def spelled(seconds: float) -> str:
 
 def took(seconds: float) -> str:
     """The same, to a tenth of a second while it is short: `0.4 s`, `42 s`, `5 min 12 s`."""
-    return f"{seconds:.1f} s" if 0 < seconds < 9.95 else spelled(seconds)
+    return f"{max(0.1, seconds):.1f} s" if 0 < seconds < 9.95 else spelled(seconds)
 
 
 def about(seconds: float) -> str:
@@ -122,7 +124,25 @@ def about(seconds: float) -> str:
 
 def clock(at: float, now: float | None = None) -> str:
     """A moment (seconds since the epoch) in local time: `14:03:20`; with its date if that is not `now`'s."""
-    moment = time.localtime(at)
-    if now is None or moment[:3] == time.localtime(now)[:3]:
-        return time.strftime("%H:%M:%S", moment)
-    return time.strftime("%Y-%m-%d %H:%M:%S", moment)
+    local = time.localtime(at)
+    if now is None or local[:3] == time.localtime(now)[:3]:
+        return time.strftime("%H:%M:%S", local)
+    return time.strftime("%Y-%m-%d %H:%M:%S", local)
+
+
+def clock_in_zone(at: float, now: float) -> str:
+    """The same with the zone's name, for whoever reads it elsewhere or beside logs in UTC: `14:03:20 CET`."""
+    return f"{clock(at, now)} {time.strftime('%Z', time.localtime(at))}"
+
+
+def moment(at: float) -> str:
+    """A moment that may be long ago, in local time with date and zone: `2026-11-26 14:03:20 CET`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at))
+
+
+def moment_of(text: Any) -> str:
+    """The same of a moment in RFC 3339. What is none is shown as it is: an older journal may hold anything."""
+    try:
+        return moment(datetime.fromisoformat(text).timestamp())
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(text)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.progress.words import count, label, printable, size, spelled
+from orchestrator.progress.words import count, label, printable, size, took
 from orchestrator.report.record import (
     STANDINGS,
     Export,
@@ -153,13 +153,13 @@ def _mark(row: Mapping[str, Export], window: str) -> str:
 
 def _figures(record: Mapping[str, Any], told: Story) -> Iterator[str]:
     api, counts = record["api"], record["counts"]
-    took = spelled(seconds_taken(record))
+    seconds = took(seconds_taken(record))
     yield "\n### Figures\n"
     if counts["stored"]:
         rows = f", {count(record['rows'], 'row')}" if record["rows"] else ""
-        yield f"- {size(record['bytes'])}{rows} stored in {took}"
+        yield f"- {size(record['bytes'])}{rows} stored in {seconds}"
     else:
-        yield f"- nothing was stored; it took {took}"
+        yield f"- nothing was stored; it took {seconds}"
     yield (
         f"- requests: {count(api['posts'], 'creation')}, {count(api['polls'], 'poll')}, "
         f"{api['throttled']:,} throttled (429), {count(api['errors'], 'error')}"

@@ -79,7 +79,7 @@ def _bind(host: str, port: int) -> socket.socket:
                 f"port {port} on {host} can't be opened",
                 code="simulator.port",
                 cause=said_by_system(error),
-                hint="choose another port, or 0 for any that is free",
+                hint="choose another port, or 0 for any that is free: simulate --port 0",
             )
         ) from None
     return bound

@@ -10,7 +10,7 @@ from typing import Literal
 
 from orchestrator.errors import StorageError, said_by_system
 
-_ELSEWHERE = {"output": "change `output.to`", "state": "choose another with `--state DIR`"}
+_ELSEWHERE = {"output": "change `output.to`", "state": "name another state folder with `--state DIR`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,19 @@ _FULL = (
 _PERMISSION = (
     "storage.permission",
     "no permission",
-    "Give this user the right to write in the {folder} folder, or {elsewhere}.",
+    "Give this user the right to write in the {folder} folder, or {elsewhere}; then run again.",
 )
 _NAME = (
     "storage.name",
     "the file system refuses this name",
     "Shorten the labels of the matrix, or change `output.path` or `output.to`.",
 )
-_IN_THE_WAY = (
-    "storage.in-the-way",
-    "something else is in the way",
-    "Move away what has this name, or change `output.to` or `output.path`.",
-)
+_MOVE_AWAY = "Move away what has this name, or change `output.to` or `output.path`; then run again."
+
+
+def _blocked(meaning: str) -> tuple[str, str, str]:
+    return "storage.in-the-way", meaning, _MOVE_AWAY
+
 
 _MEANINGS = {
     errno.ENOSPC: _FULL,
@@ -52,17 +53,21 @@ _MEANINGS = {
     errno.EFBIG: (
         "storage.full",
         "the file is larger than may be",
-        "Raise the limit on the size of files (`ulimit -f`).",
+        "Raise the limit on the size of files (`ulimit -f`) and run again: what is stored stays.",
     ),
-    errno.EROFS: ("storage.read-only", "the file system is read-only", "Mount it writable, or {elsewhere}."),
+    errno.EROFS: (
+        "storage.read-only",
+        "the file system is read-only",
+        "Mount it writable, or {elsewhere}; then run again.",
+    ),
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
     errno.ENAMETOOLONG: _NAME,
     errno.EILSEQ: _NAME,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EISDIR: _IN_THE_WAY,
-    errno.EEXIST: _IN_THE_WAY,
-    errno.ENOTEMPTY: _IN_THE_WAY,
+    errno.ENOTDIR: _blocked("a file is where a folder has to be"),
+    errno.EISDIR: _blocked("a folder is where a file has to be"),
+    errno.EEXIST: _blocked("something else has this name already"),
+    errno.ENOTEMPTY: _blocked("a folder that is not empty is in the way"),
     errno.ENOENT: (
         "storage.gone",
         "a file or folder has vanished",
@@ -81,7 +86,7 @@ def refusal(error: OSError, path: str, place: Place) -> StorageError:
         f"{place.of(path)}: the disk, or the connection to it, gave an error",
         code="storage.io",
         cause=said_by_system(error) or str(error),
-        hint="Look after the disk or the connection to it, and run again.",
+        hint="Look what the system says of the disk or of its server (`dmesg`), then run again: what is stored stays.",
     )
 
 
@@ -98,13 +103,13 @@ def symlink(path: str) -> StorageError:
     return StorageError(
         f"{path} is a symbolic link, which could lead out of the output folder",
         code="storage.symlink",
-        hint="Remove the link. The output folder itself may be one: `output.to`.",
+        hint="Remove the link and run again. The output folder itself may be a link, but nothing in it.",
     )
 
 
 def in_the_way(path: str, what: str) -> StorageError:
     return StorageError(
-        f"{path} is {what}, and a file is to be stored there", code="storage.in-the-way", hint=_IN_THE_WAY[2]
+        f"{path} is {what}, and a file is to be stored there", code="storage.in-the-way", hint=_MOVE_AWAY
     )
 
 
@@ -117,4 +122,4 @@ def missing(path: str) -> StorageError:
 
 
 def exists(path: str) -> StorageError:
-    return StorageError(f"{path} exists, and nothing is replaced by a move", code="storage.exists", hint=_IN_THE_WAY[2])
+    return StorageError(f"{path} exists, and nothing is replaced by a move", code="storage.exists", hint=_MOVE_AWAY)

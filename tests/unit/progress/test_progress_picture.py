@@ -162,6 +162,7 @@ def test_what_is_stored_or_refused_before_the_run_is_in_its_grid_too(record):
     ]  # fmt: skip
     it = Watched(RunStarted(T, "backfill", "run", 3, 3, 16, 4, exports=standing))
     assert "".join(mark.sign for mark in it.cells.marks) == "■!○·~·"
+    assert text(it, T)[0] == "backfill   ■ 0 of 3 stored, 1 before   0:00 elapsed", "as many as the grid shows"
     assert (it.tally.waiting, it.tally.at_loop, it.tally.total) == (2, 1, 3)
     assert it.tally.slowest(3, T) == [("support 2000-05", 60.0)]
 

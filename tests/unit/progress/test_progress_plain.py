@@ -61,13 +61,13 @@ def test_what_matters_is_told_at_once_and_the_rest_is_not(record):
     ]:
         progress.tell(told)
     assert out.lines == [
-        "12:13:20 backfill: 24 exports to do (3 need nothing), at most 16 at Loop and 4 downloads at once",
-        "12:13:21 the service asks for silence until 12:18:21 (local time), for 5:00: 429, Retry-After 300",
-        "12:13:22 the API host does not answer: connection refused ; probing until 12:28:22 (local time)",
+        "12:13:20 backfill: 24 exports to do (3 need nothing)",
+        "12:13:21 the service asks for silence until 12:18:21 UTC, for 5:00: 429, Retry-After 300",
+        "12:13:22 the API host does not answer: connection refused ; probing until 12:28:22 UTC",
         "12:14:04 the API host answers again, after 0:42",
         "12:14:05 FAILED support 2000-01: Loop says no (hint: try a shorter window)",
         "12:14:10 parking: SIGTERM, what is under way gets a few seconds",
-        "12:14:11 parked: 0/24 stored, 23 waiting, 1 failed, 0 B, paused by the service until 12:18:21 (local time), 4:10 to go",
+        "12:14:11 parked: 0/24 stored, 23 waiting, 1 failed, 0 B, paused by the service until 12:18:21 UTC, 4:10 to go",
     ]
 
 
@@ -186,3 +186,11 @@ def test_a_reader_that_has_gone_is_no_trouble():
             raise BrokenPipeError
 
     PlainProgress(Gone(), lambda: T).tell(RunStarted(T, "backfill", "run", 1, 0, 16, 4))
+
+
+def test_a_host_that_fails_while_the_run_parks_is_not_said_to_be_probed():
+    progress, out = plain()
+    progress.tell(RunStarted(T, "backfill", "run", 1, 0, 16, 4))
+    progress.tell(Parking(T, "the token is refused"))
+    progress.tell(OutageBegan(T, "api", "refused", T + 900))
+    assert out.lines[-1] == "12:13:20 the API host does not answer: refused"

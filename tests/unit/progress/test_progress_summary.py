@@ -210,3 +210,24 @@ def test_it_fits(width):
     lines = [line for line in text.splitlines() if not line.startswith("  Every file")]
     assert all(cell_len(line) <= width for line in lines)
     assert not any(line.endswith(" ") for line in lines)
+
+
+def test_a_path_is_never_broken_and_any_other_long_word_is():
+    path = f"/srv/{'exports/' * 12}2024-01.json"
+    error = {"code": "storage.full", "message": f"{path}: the disk is full", "cause": None, "hint": "x" * 100}
+    text = told(report("storage", [export("support", "2024-01", "pending")]) | {"error": error}, width=60)
+    assert path in text
+    assert "x" * 61 not in text
+
+
+def test_what_takes_less_than_a_second_is_not_said_to_take_none():
+    quick = report("succeeded", [export("a", "b")]) | {"finished_at": "2026-11-23T12:00:00.420Z"}
+    assert "1,234 rows stored in 0.4 s" in told(quick)
+
+
+def test_what_the_service_refused_names_the_option_that_asks_again_once():
+    hint = "Change what the job asks for; an unchanged request is not sent again (unless with --only failed)."
+    error = {"code": "request.invalid", "message": "the service refuses this request", "hint": hint}
+    text = told(report("failed", [export("support", "2024-01", "failed", error=error)]))
+    assert text.count("--only failed") == 1
+    assert "Next: change what the job asks for" in text

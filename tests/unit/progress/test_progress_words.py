@@ -1,6 +1,20 @@
+import time
+
 import pytest
 
-from orchestrator.progress.words import about, clock, count, label, printable, size, span, spelled
+from orchestrator.progress.words import (
+    about,
+    clock,
+    clock_in_zone,
+    count,
+    label,
+    moment,
+    moment_of,
+    printable,
+    size,
+    span,
+    spelled,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +90,16 @@ def test_nothing_is_left_that_a_pipelines_runner_would_obey(said, shown):
 )
 def test_what_only_looks_like_a_command_stays(said):
     assert printable(said) == said
+
+
+def test_a_moment_is_local_and_names_its_zone(monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Ljubljana")
+    time.tzset()
+    assert moment(1_763_900_000) == moment_of("2025-11-23T12:13:20.000Z") == "2025-11-23 13:13:20 CET"
+    assert clock_in_zone(1_763_900_000, 1_763_900_060) == "13:13:20 CET"
+    assert clock_in_zone(1_763_900_000, 1_764_900_000) == "2025-11-23 13:13:20 CET"
+
+
+@pytest.mark.parametrize("odd", ["soon", "", None, 7, []])
+def test_what_is_no_moment_is_shown_as_it_is(odd):
+    assert moment_of(odd) == str(odd)
