@@ -33,10 +33,12 @@ def init(file: str) -> None:
         say.people(f"kept {schema}, which was there already")
     say.people(
         f"""
-Next: edit the two lines of {target} that say EDIT: your time zone, and the id of a shared inbox. Then
+Next: edit the two lines of {target} that say EDIT: your time zone, and the id of
+a shared inbox. Then
   export LOOP_API_TOKEN=…        a token from Loop's web settings
-  orchestrator doctor {target}   looks whether all is in order, and creates nothing
-Without an account, `orchestrator simulate` serves a local Loop API and says how to use it."""
+  orchestrator doctor {target}   looks whether all is in order; creates nothing
+Without an account, `orchestrator simulate` serves a local Loop API, and says
+how to use it."""
     )
 
 

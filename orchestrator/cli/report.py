@@ -122,14 +122,15 @@ def _record(job: str, ask: options.Ask) -> dict[str, Any]:
     if last.report is None:
         raise _none_yet(job, ask, active, cut_off=last.cut_off_at is not None)
     record = parse(last.report, str(task.state))
+    told = None
     if active:
-        say.people(f"A run is active ({active}); this is the one before.")
+        told = f"A run is active ({active}); this is the one before."
     elif last.cut_off_at is not None:
-        say.people("A later run did not end in its own words (killed?) and has left no report; this is the one before.")
+        told = "A later run did not end in its own words (killed?) and has left no report; this is the one before."
     elif last.idle_at is not None:
-        say.people(
-            f"The last run ({moment(last.idle_at)}) found nothing to do; this is the last one that did something."
-        )
+        told = f"The last run ({moment(last.idle_at)}) found nothing to do; this is the last one that did something."
+    if told is not None:
+        say.people(say.hanging(told, indent=0, hang=2))
     return _narrowed(record, {export.key for export in task.exports}) if ask.selects_some else record
 
 

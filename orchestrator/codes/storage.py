@@ -93,8 +93,11 @@ STORAGE = (
         "storage.output",
         "storage",
         "What the command had to say could not be written to where its output was sent.",
-        ("`> FILE` on a full disk.",),
-        ("Make room, and ask again: `status`, `plan` and `report` read, and change nothing.",),
+        ("`> FILE` on a full disk.", "The folder of a file that `report` is to write is missing, or not this user's."),
+        (
+            "Make room, or the folder, and ask again: `status`, `plan` and `report` read, and change nothing.",
+            "Of a run whose output was lost, `orchestrator report JOB` tells the same.",
+        ),
     ),
     Code(
         "storage.manifest",
