@@ -35,15 +35,22 @@ class Cost:
 
 
 def measured(
-    command: Sequence[str | Path], folder: Path, *, env: Mapping[str, str] = ENVIRONMENT, tree: bool = False
+    command: Sequence[str | Path],
+    folder: Path,
+    *,
+    env: Mapping[str, str] = ENVIRONMENT,
+    tree: bool = False,
+    stderr: int | None = None,
 ) -> Cost:
-    """Runs `command` in `folder` and ends the benchmark if it fails. `tree` looks at the memory of children too."""
+    """Runs `command` in `folder` and ends the benchmark if it fails. `tree` looks at the memory of children too, `stderr` is an
+    open file that takes its words for people instead of `err.log`.
+    """
     out, err, result = folder / "out.log", folder / "err.log", folder / "cost.json"
     meter = [sys.executable, "-S", "-E", str(METER), str(result), str(int(tree))]
-    with out.open("wb") as stdout, err.open("wb") as stderr:
+    with out.open("wb") as stdout, err.open("wb") as log:
         subprocess.run(
             [*meter, *map(str, command)],
-            cwd=folder, stdout=stdout, stderr=stderr, env=os.environ | env, check=True,
+            cwd=folder, stdout=stdout, stderr=log if stderr is None else stderr, env=os.environ | env, check=True,
         )  # fmt: skip
     cost = json.loads(result.read_text(encoding="ascii"))
     if cost["status"] != 0:

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from benchmarks.run import compose, read
+from benchmarks.run import HERE, SECTIONS, compose, in_order, read
 from benchmarks.service import Life, lives
 from benchmarks.svg import Chart, ticks
 from benchmarks.timeline import timeline
@@ -51,6 +51,18 @@ def test_ticks_are_few_round_and_inside(most):
 def test_results_are_read_as_they_were_written():
     sections = {"One": "some text\n\n| a |\n| --- |", "Two": "![p](pictures/p.svg)"}
     assert read(compose(sections)) == sections
+
+
+def test_sections_have_their_order_and_those_written_by_hand_stay():
+    last, first = SECTIONS[-1].title, SECTIONS[0].title
+    found = in_order({last: "a", "By hand": "b", first: "c"})
+    assert list(found.items()) == [("By hand", "b"), (first, "c"), (last, "a")]
+
+
+def test_each_section_has_a_program_that_takes_what_it_is_given():
+    for section in SECTIONS:
+        assert (HERE / f"{section.program}.py").exists()
+        assert all(isinstance(word, str) for full in (False, True) for word in section.arguments(full, 2))
 
 
 def test_lives_are_those_of_the_exports_that_were_fetched():
