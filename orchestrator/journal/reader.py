@@ -151,7 +151,7 @@ def _at_rest(state_dir: Path, read: Look[T]) -> T | None:
     except OSError as error:
         raise JournalError(
             f"{path} can't be read",
-            hint="See to the permissions of its folder.",
+            hint="Give this user the right to read its folder (`ls -ld`), or look as the user who runs the job.",
             cause=said_by_system(error),
         ) from None
 

@@ -26,21 +26,21 @@ def disk_refusal(error: OSError, path: Path) -> StorageError:
             f"{path} is on a read-only file system",
             code="storage.read-only",
             cause=said_by_system(error),
-            hint=f"Mount it writable, {_elsewhere(path)}.",
+            hint=f"Mount it writable, {_elsewhere(path)}; then run again.",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return StorageError(
             f"no permission to write {path}",
             code="storage.permission",
             cause=said_by_system(error),
-            hint=f"Give this user the right to write there, {_elsewhere(path)}.",
+            hint=f"Give this user the right to write there, {_elsewhere(path)}; then run again.",
         )
     if error.errno == errno.ELOOP:
         return symlink(path)
     return StorageError(
         f"{path} can't be used",
         code="storage.io",
-        hint=f"Look after that disk, {ELSEWHERE}.",
+        hint=f"Look what the system says of that disk (`dmesg`), {ELSEWHERE}; then run again.",
         cause=said_by_system(error) or str(error),
     )
 
@@ -87,7 +87,7 @@ def write_refusal(error: sqlite3.Error, path: Path) -> StorageError:
         f"{path} could not be written",
         code="storage.io",
         cause=str(error),
-        hint=f"What was journalled before stays. Look after that disk, {ELSEWHERE}.",
+        hint=f"Look what the system says of that disk (`dmesg`), {ELSEWHERE}; then run again: what was journalled before stays.",
     )
 
 
@@ -97,5 +97,5 @@ def open_refusal(error: sqlite3.Error, path: Path) -> JournalError:
         return JournalError(
             f"{path} is held by another program", hint="Close whatever has it open, and run again.", cause=str(error)
         )
-    hint = f"See to its permissions and its disk, {ELSEWHERE}."
+    hint = f"See to its permissions (`ls -l`) and its disk (`dmesg`), {ELSEWHERE}; then run again."
     return JournalError(f"{path} can't be opened", hint=hint, cause=str(error))

@@ -42,7 +42,7 @@ def prepare_state(path: Path) -> None:
         raise StorageError(
             f"{file} is a file, and a folder of that name is needed",
             code="storage.in-the-way",
-            hint="Move the file away, or change output.to.",
+            hint="Move the file away, or change `output.to`; then run again.",
         ) from None
     except OSError as error:
         raise disk_refusal(error, path) from None

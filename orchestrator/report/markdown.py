@@ -169,4 +169,5 @@ def _figures(record: Mapping[str, Any], told: Story) -> Iterator[str]:
     if api["possible_duplicates"]:
         yield f"- {count(api['possible_duplicates'], 'possible duplicate')} on the service: creations without a readable answer"
     run_id = f"run {foreign(record['run_id'])}, " if record["run_id"] else ""
-    yield f"\n<sub>{run_id}{foreign(record['started_at'])} to {foreign(record['finished_at'])}</sub>"
+    began, ended = (foreign(record[name][:19].replace("T", " ")) for name in ("started_at", "finished_at"))
+    yield f"\n<sub>{run_id}{began} to {ended} UTC</sub>"
