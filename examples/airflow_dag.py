@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from orchestrator import LockedError, run_job
+from orchestrator import JobError, LockedError, run_job
 
 JOB = "/opt/pipelines/support.yaml"
 
@@ -25,6 +25,8 @@ def export() -> dict[str, int]:
         report = run_job(JOB, deadline="50m")
     except LockedError as error:
         raise AirflowException(error.message) from None  # somebody else runs it: tried again later
+    except JobError as error:
+        raise AirflowFailException(str(error)) from None  # no other try would mend the job file
     if report["outcome"] in ("parked", "unreachable"):
         raise AirflowException(f"to be continued: {report['reason']}")
     if report["outcome"] != "succeeded":

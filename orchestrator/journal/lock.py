@@ -116,6 +116,8 @@ class Holder(NamedTuple):
     """How to stop it."""
     since: float
     """Seconds since the epoch."""
+    ours: bool
+    """It is this process."""
 
 
 def holder(state_dir: Path) -> str | None:
@@ -153,7 +155,8 @@ def _signed(signature: bytes) -> Holder | None:
         told = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(since))  # as people are told all moments
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
-    return Holder(f"pid {pid} on {host} since {told}", f"`kill {pid}` on {host}", since)
+    ours = (pid, host) == (os.getpid(), socket.gethostname())
+    return Holder(f"pid {pid} on {host} since {told}", f"`kill {pid}` on {host}", since, ours)
 
 
 def _signed_by_the_dead(signature: bytes) -> bool:
@@ -174,6 +177,11 @@ def _locked_by(signature: bytes) -> LockedError:
     signed = _signed(signature)
     if signed is None:  # it has the lock but has not signed yet
         return LockedError("another run of this job is active", hint="Wait until it has ended, and run again.")
+    if signed.ours:  # a program that uses the library: it is not told to kill itself
+        return LockedError(
+            f"another run of this job is active: {signed.who}, this very process",
+            hint="Wait until it has ended, and run again.",
+        )
     return LockedError(
         f"another run of this job is active: {signed.who}",
         hint=f"Wait until it has ended, or stop it ({signed.stop}). The lock frees itself when that process ends.",

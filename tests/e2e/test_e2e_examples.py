@@ -104,6 +104,11 @@ async def test_the_airflow_example_runs_its_task_and_asks_for_another_try_when_i
         ended = await (await it.start(program=("-c", AIRFLOW), env=STAND_INS)).ended()
         assert ended.out.startswith("AirflowException to be continued: the deadline"), str(ended)
 
+        it.job(limits={"unfinished": "many"})
+        ended = await (await it.start(program=("-c", AIRFLOW), env=STAND_INS)).ended()
+        assert ended.out.startswith("AirflowFailException "), str(ended)
+        assert "limits.unfinished: a whole number from 1" in ended.out
+
 
 async def test_the_dagster_example_materializes_a_month(stage):
     async with stage() as it:

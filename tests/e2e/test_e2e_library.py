@@ -156,6 +156,9 @@ async def test_several_jobs_run_at_once_in_one_process_and_two_runs_of_one_job_e
             *(run_job_async(jobs[0], only="all", environ=WITH_TOKEN) for _ in range(2)), return_exceptions=True
         )
         assert {type(each) for each in ended} == {dict, LockedError}
+        (locked,) = (each for each in ended if isinstance(each, LockedError))
+        assert locked.message.endswith("in this very process")
+        assert "kill" not in locked.hint, "whoever follows it would end the run, and itself"
 
 
 @pytest.mark.parametrize("how", ["task", "scope"])
