@@ -157,7 +157,7 @@ async def test_several_jobs_run_at_once_in_one_process_and_two_runs_of_one_job_e
         )
         assert {type(each) for each in ended} == {dict, LockedError}
         (locked,) = (each for each in ended if isinstance(each, LockedError))
-        assert locked.message.endswith("in this very process")
+        assert locked.message.endswith(", this very process")
         assert "kill" not in locked.hint, "whoever follows it would end the run, and itself"
 
 
