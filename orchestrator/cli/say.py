@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from orchestrator.cli.redact import Redactor
 from orchestrator.errors import JobError, OrchestratorError, Problem, StorageError, said_by_system
+from orchestrator.progress.words import GLUE, glued
 from orchestrator.version import __version__
 
 WIDTH = 80
@@ -206,13 +207,17 @@ def _lines(problem: Problem, weight: str = "error") -> str:
 
 
 def hanging(text: str, *, indent: int, hang: int) -> str:
-    """A paragraph that is wrapped between words; its further lines stand `hang` cells farther in than its first."""
+    """A paragraph that is wrapped between words; its further lines stand `hang` cells farther in than its first.
+
+    A command in backticks stays on one line.
+    """
     further = " " * (indent + hang)
-    return textwrap.fill(
-        text,
+    wrapped = textwrap.fill(
+        glued(text),
         WIDTH,
         initial_indent=" " * indent,
         subsequent_indent=further,
         break_on_hyphens=False,
         break_long_words=False,
     )
+    return wrapped.replace(GLUE, " ")

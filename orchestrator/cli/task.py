@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+from orchestrator.cli import say
 from orchestrator.cli.difference import Asked, difference
 from orchestrator.cli.options import Ask, Only
 from orchestrator.engine.plan import Options
@@ -314,7 +315,7 @@ def _refuse_if_stale(path: Path, task: Task, environ: Mapping[str, str]) -> None
                 code="plan.stale",
                 file=str(path),
                 cause=_changed(task, environ),
-                hint=f"look at what the job asks for now, and freeze that: {anew}",
+                hint=f"look at what the job asks for now, and freeze that: `{anew}`",
             )
         )
 
@@ -338,7 +339,7 @@ def _command(task: Task, path: Path) -> str:
     asked, only = task.asked, task.options.only
     ask = Ask() if asked is None else Ask(asked.selects, asked.first, asked.last, asked.sets)
     typed = replace(ask, only=only if only != "missing" else None).typed
-    return f"orchestrator plan {shlex.quote(str(task.file))}{typed} --out {shlex.quote(str(path))}"
+    return f"orchestrator plan {shlex.quote(say.shown(task.file))}{typed} --out {shlex.quote(str(path))}"
 
 
 def _wrong(path: Path, message: str, cause: str | None = None) -> JobError:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from orchestrator.progress.words import label, printable
+from orchestrator.progress.words import GLUE, glued, label, printable
 
 SHOWN = 10
 
@@ -35,11 +35,12 @@ def failures(failed: Sequence[Mapping[str, Any]], width: int, *, more: str) -> I
 
 
 def paragraph(text: str, width: int, *, indent: int = 0, style: str = "") -> Iterator[Text]:
-    """Wrapped between words, every line of it indented. A path or a URL is there to be copied, so it is never broken."""
+    """Wrapped between words, every line of it indented. Paths, URLs and commands are there to be copied: they are never broken."""
     room = max(20, width - indent)
     line = ""
-    for word in text.split(" "):
-        for piece in [word] if "/" in word else chop_cells(word, room) or [""]:
+    for told in glued(text).split(" "):
+        word = told.replace(GLUE, " ")
+        for piece in [word] if "/" in word or GLUE in told else chop_cells(word, room) or [""]:
             if line and cell_len(line) + 1 + cell_len(piece) > room:
                 yield Text(" " * indent).append(line.rstrip(), style)
                 line = piece

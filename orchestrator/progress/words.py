@@ -23,6 +23,9 @@ _ESCAPES = re.compile(
 _COMMANDS = re.compile(
     r"(?:^|(?<=\s)):(?=:[a-z-]+(?:\s[^\n]*?)?::)|#(?=#(?:\[|[a-z]+\[))", re.IGNORECASE | re.MULTILINE
 )
+GLUE = "\0"
+"""Stands for a blank while text is wrapped."""
+_COMMAND = re.compile(r"`[^`\n]+`")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They would turn the order of what follows around: a message could then read as something else.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -51,6 +54,11 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 def _broken(mark: re.Match[str]) -> str:
     return f"{mark[0]} "
+
+
+def glued(text: str) -> str:
+    """`text` whose commands, which stand in backticks, have no blank at which a line may break: they are there to be copied."""
+    return _COMMAND.sub(lambda command: command[0].replace(" ", GLUE), text)
 
 
 def label(coordinates: Mapping[str, str]) -> str:

@@ -35,3 +35,10 @@ def test_a_warning_reads_like_an_error_and_is_wrapped():
     assert first == "warning: it is damaged [journal.damaged]"
     assert more[0] == "  cause: no database"
     assert all(len(line) <= 80 for line in more)
+
+
+def test_a_command_is_not_broken_between_lines():
+    command = "`orchestrator run 'a job.yaml' --select team=support --only all`"
+    told = say.hanging(f"hint: the files can be had again in this way: {command}, and so on", indent=2, hang=6)
+    assert command in told
+    assert "the files can be had again" in told.splitlines()[0]

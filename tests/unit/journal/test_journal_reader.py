@@ -1,6 +1,7 @@
 """Reading a journal without touching it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -170,6 +171,9 @@ async def test_the_report_of_a_run_that_did_something_outlives_any_number_that_f
     assert read_snapshot(tmp_path).last_run["run_id"] == "24"
     kept = await kept_after(tmp_path, {**DID, "run_id": "again"})
     assert (json.loads(kept.report)["run_id"], kept.idle_at) == ("again", None)
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+        kept_whole = journal.execute("SELECT count(*) FROM runs WHERE report IS NOT NULL").fetchone()
+    assert kept_whole == (1,), "each lists every export"
 
 
 async def test_the_first_run_leaves_its_report_whatever_it_found_to_do(tmp_path):

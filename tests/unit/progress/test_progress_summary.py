@@ -220,6 +220,12 @@ def test_a_path_is_never_broken_and_any_other_long_word_is():
     assert "x" * 61 not in text
 
 
+def test_a_command_in_a_hint_is_not_broken():
+    error = {"code": "x", "message": "no", "cause": None, "hint": "look whether `orchestrator doctor job.yaml` says so"}
+    text = told(report("storage", [export("support", "2024-01", "pending")]) | {"error": error}, width=40)
+    assert "`orchestrator doctor job.yaml`" in text
+
+
 def test_what_takes_less_than_a_second_is_not_said_to_take_none():
     quick = report("succeeded", [export("a", "b")]) | {"finished_at": "2026-11-23T12:00:00.420Z"}
     assert "1,234 rows stored in 0.4 s" in told(quick)
