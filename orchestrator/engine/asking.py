@@ -30,7 +30,7 @@ KEPT = 150
 """Lessons of a class that its estimate is made of: enough for its shape, few enough to follow a service that changes."""
 _UNKNOWN = 0.2
 """Mean durations that a question costs while nobody has finished: those on the ladder ask for all."""
-_USE = 1.4
+_USE = 2.2
 """The share of the requests a second that is planned for: more than there are, for turns at which nothing is due are lost."""
 DEAREST = 4.0
 """Mean durations that a question may cost at most."""

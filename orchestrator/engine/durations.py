@@ -38,6 +38,9 @@ _GUESS = 0.5
 _GUESS_SPREAD = 1.0
 """The standard deviation of the guess's logarithm: a factor of three either way is no surprise."""
 _LEAST_SPREAD = 0.03
+_WIDE, _FLOOR = 1e-4, 1e-12
+"""How much of a log-normal is as wide as the guess, and the least probability of a cell: an export that outlives all that was
+believed is then expected to take a few times as long as its age, and not until the end of the grid."""
 
 
 def size_of(window: tuple[int, int]) -> int:
@@ -124,8 +127,12 @@ def _shape(mass: Sequence[float]) -> tuple[float, float]:
 
 
 def _log_normal(mean: float, spread: float) -> list[float]:
-    """A log-normal distribution on the grid, with a floor so that no cell is impossible."""
+    """A log-normal distribution on the grid. A little of it is as wide as the guess, so that no cell is impossible."""
+    narrow, wide = _heights(mean, spread), _heights(mean, max(_GUESS_SPREAD, 2 * spread))
+    return [(1 - _WIDE) * one + _WIDE * other + _FLOOR for one, other in zip(narrow, wide, strict=True)]
+
+
+def _heights(mean: float, spread: float) -> list[float]:
     heights = [math.exp(-0.5 * ((log - mean) / spread) ** 2) for log in _LOGS]
     whole = sum(heights)
-    floor = 1e-7
-    return [height / whole + floor for height in heights]
+    return [height / whole for height in heights]

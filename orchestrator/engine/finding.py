@@ -1,40 +1,68 @@
 """Limits that find themselves: requests a second, and exports unfinished at once. Pure.
 
-The service publishes neither, and says "too many" to both with the same 429. So each climbs while it is the one that holds
-the run up, and goes down when it was too high:
+The service publishes neither, and says "too many" to both with the same 429 (`blame` tells which it was). So each climbs
+while it is the one that holds the run up, and goes down when it was too high:
 
-rate  Doubles every few seconds until the first refusal. After that, admitted requests over elapsed time between two
-      refusals are what the service refills at least (a token bucket was empty both times); from there it creeps, and after a time of good conduct that doubles with each refusal it climbs anew.
+rate  Doubles every few seconds until the first refusal. After that, a token bucket was empty at two refusals, and what it
+      refilled between them lies between two figures: admitted requests over elapsed time, which is too low where the bucket
+      was full for a while, and the pace of those requests, which is too high where it was not. Their geometric mean is
+      what is gone on with. It then creeps, and after a time of good conduct that doubles with each refusal it climbs anew.
       It goes down as well when answers take much longer than they used to.
 cap   One more with each export that finishes, until a creation is refused. What was refused is tried again after a
       waiting time that doubles with each refusal.
-
-A refused GET speaks of the rate. A refused POST speaks of the cap where the rate is known to be admitted, of the rate if a POST was
-accepted beside as many unfinished ones, and of both as long as neither is known. (What is known to be unfinished may have
-finished unnoticed, so an accepted POST proves little about the cap.)
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import dataclass, replace
 
-DOUBLING = 3.0
+DOUBLING = 2.0
 """Seconds in which the rate doubles until the first refusal."""
-CLIMB, CREEP = 0.04, 0.05
-"""The rate's growth afterwards: in a second when it is free to climb, in all while it waits for that."""
+LATENESS = 0.05
+"""Seconds by which a request may be late for its turn and still have waited for it: below the resolution of timers."""
 FIRST_HOLD, LONGEST_HOLD = 30.0, 300.0
 """Seconds for which a limit that was refused is not exceeded again: at first, and at most."""
+_HOLD_IN_DOUBT = 10.0
+"""The same for a limit that may not have been the one that was too high."""
 LOWEST = 0.2
 """Requests a second below which no refusal brings the rate."""
-_CUT = 0.6
-"""What is left of the rate after a refusal that gives no estimate."""
-_DOUBT = 0.8
-"""The same after one that may have been due to the cap."""
-_ENOUGH = 10
+_CLIMB, _CLIMB_IN_DOUBT, _CREEP = 0.04, 0.12, 0.05
+"""The rate's growth after a refusal: in a second when it is free to climb, also if it may not have been the one that was too
+high, and in all while it waits for that."""
+_LONGEST_STEP = 1 / 3
+"""Seconds of climbing between two requests at most, or a slow rate would grow by much before anybody could object."""
+_CUT, _CUT_AGAIN = 0.55, 0.75
+"""What is left of the rate after a refusal that gives no estimate: where it was doubling, and later."""
+_EASED = 0.8
+"""What is left of it when answers have become slow."""
+_ENOUGH = 4
 """Admitted requests between two refusals that make an estimate."""
+_IN_A_ROW = 20
+"""Creations accepted beside so many others that prove that so many are not too many."""
 _SLOW, _SLOW_BY = 2.0, 0.25
 """Answers are slow when they take so many times as long as they used to, and so many seconds more."""
 _SMOOTHING = 0.1
+_FULL, _IDLE = 0.8, 0.5
+"""Requests fill the rate where their turns take this share of the time, and leave it idle below the other."""
+_LONGEST_IDLE = 10.0
+"""Seconds without a request beyond which it makes no difference."""
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """What was admitted since the service last refused: its allowance was used up then."""
+
+    since: float
+    admitted: int = 0
+    paced: float = 0.0
+    """Seconds that so many requests take at the pace that they had."""
+
+    def refill(self, now: float) -> float:
+        """Requests a second that the service seems to admit, at another refusal."""
+        whole = self.admitted / (now - self.since)
+        return math.sqrt(whole * max(whole, self.admitted / self.paced))
 
 
 class RateFinder:
@@ -45,124 +73,179 @@ class RateFinder:
         self.ceiling = ceiling
         self.per_second = min(ceiling, known or start or ceiling)
         self.known = known is not None
-        """A refusal has shown where the limit is."""
-        self._admissible = self.per_second
-        """As the latest refusal has shown it."""
+        """Refusals have shown where the limit is."""
+        self._climb = _CLIMB
         self._hold = FIRST_HOLD
         self._held_until = -math.inf
-        self._grown_at = -math.inf
-        self._refused_at = -math.inf
-        self._since: float | None = None
-        """When the service last refused: its allowance was used up then."""
-        self._admitted = 0
-        self._pressing = 0.0
+        self._asked_at: float | None = None
+        self._stretch: _Stretch | None = None
+        self._before: tuple[float, _Stretch | None] | None = None
+        """Pace and stretch before the latest refusal."""
+        self._busy = self._passed = 1.0
+        """Seconds that the turn of a request takes, and that pass from one to the next, of late."""
         self._usual = math.inf
         self._lately = 0.0
         self._slowed_at = -math.inf
 
     @property
     def presses(self) -> bool:
-        """It is the rate that holds the run up."""
-        return self._pressing > 0.5
+        """Requests fill the rate."""
+        return self._busy >= _FULL * self._passed
 
     @property
-    def settled(self) -> bool:
-        """So many requests a second have been admitted for long, or nearly so many."""
-        return self.known and self.per_second <= self._admissible * 1.1
+    def idles(self) -> bool:
+        """Requests leave much of the rate unused: what the service allows can't be used up."""
+        return self._busy < _IDLE * self._passed
 
     @property
     def latency(self) -> float:
         """Seconds that an answer takes at the moment."""
         return self._lately
 
-    def asked(self, now: float, *, pressed: bool) -> None:
-        """A request is decided on; `pressed`: it would have gone sooner if the rate had let it."""
-        self._admitted += 1
-        self._pressing += _SMOOTHING * (pressed - self._pressing)
-        if pressed:
-            self._grow(min(1.0, now - self._grown_at), now)
-        self._grown_at = now
+    def asked(self, now: float, idle: float) -> None:
+        """A request is decided on, `idle` seconds after the rate would have let it go."""
+        turn = 1 / self.per_second
+        if self._stretch is not None:
+            self._stretch.admitted += 1
+            self._stretch.paced += turn
+        if self._asked_at is not None:
+            self._busy += _SMOOTHING * (turn - self._busy)
+            self._passed += _SMOOTHING * (turn + min(idle, _LONGEST_IDLE) - self._passed)
+            # Whoever comes within half a turn has waited for it, or would have had the loop been in time.
+            if idle < LATENESS + 0.5 * turn:
+                self._grow(min(1.0, now - self._asked_at), now)
+        self._asked_at = now
 
-    def refused(self, now: float, sent_at: float, *, certain: bool) -> None:
-        """The service answered 429 to a request of that time; `certain`: it was the rate, and not the cap."""
-        self._admitted = max(0, self._admitted - 1)
-        if sent_at <= self._refused_at:
-            return  # under way together with one that was refused: one lesson, not several
-        self._refused_at = now
-        if not certain and not self.known:
-            self.per_second = max(LOWEST, self.per_second * _DOUBT)
+    def refused(self, now: float, *, in_doubt: bool = False) -> None:
+        """The service answered 429. `in_doubt`: it may have spoken of the cap."""
+        self.unasked()
+        doubling = self._stretch is None and not self.known
+        last, self._stretch = self._stretch, _Stretch(now)
+        self._before = self.per_second, last
+        self._climb = _CLIMB_IN_DOUBT if in_doubt else _CLIMB
+        if last is None or last.admitted < _ENOUGH:
+            self.per_second = max(LOWEST, self.per_second * (_CUT if doubling else _CUT_AGAIN))
             return
-        elapsed = now - self._since if self._since is not None else 0.0
-        fitting = self.per_second * _CUT
-        if self._admitted >= _ENOUGH and elapsed > 0:
-            fitting = min(self.per_second, max(fitting, self._admitted / elapsed))
+        fitting = last.refill(now)
+        if self.known and now > self._held_until:
+            # It was climbing: what was admitted for long is less than the limit, and the pace it has come to is more.
+            fitting = fitting**0.75 * self.per_second**0.25
         if self.known:
             self._hold = min(2 * self._hold, LONGEST_HOLD)
-        # The first refusal ends the doubling only: a second one soon after it gives the estimate.
-        self._held_until = now + self._hold if self._since is not None else now
-        self.per_second = self._admissible = max(LOWEST, fitting)
-        self.known = self._since is not None
-        self._since, self._admitted = now, 0
+        self.known = True
+        self._held_until = now + self._hold
+        self.per_second = max(LOWEST, self.per_second * _CUT, min(self.per_second, fitting))
+
+    def unasked(self) -> None:
+        """A request that was asked was not admitted."""
+        if self._stretch is not None:
+            self._stretch.admitted = max(0, self._stretch.admitted - 1)
+
+    def pardon(self) -> None:
+        """The latest refusal was another limit's after all."""
+        if self._before is not None:
+            before, self._stretch = self._before
+            self.per_second = max(self.per_second, before)
+            self._before = None
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer came after so many seconds."""
         self._lately += _SMOOTHING * (seconds - self._lately) if self._lately else seconds
         if now - self._slowed_at > 10 * self._lately and self._lately > _SLOW * self._usual + _SLOW_BY:
             self._slowed_at = now
-            self.per_second = max(LOWEST, self.per_second * _DOUBT)
+            self.per_second = max(LOWEST, self.per_second * _EASED)
             self._held_until = max(self._held_until, now + self._lately * 10)
         self._usual = min(self._usual * 1.001, self._lately)
 
     def _grow(self, seconds: float, now: float) -> None:
         if now < self._held_until:
-            growth = 1 + CREEP * seconds / self._hold
-        elif self._since is None and not self.known:
+            growth = 1 + _CREEP * seconds / self._hold
+        elif self._stretch is None and not self.known:
             growth = 2.0 ** (seconds / DOUBLING)
         else:
-            growth = 1 + CLIMB * seconds
+            growth = 1 + self._climb * min(seconds, _LONGEST_STEP)
         self.per_second = min(self.ceiling, self.per_second * growth)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cap:
+    most: int
+    known: bool
+    too_many: int | None
+    """A creation was refused beside so many others, and nothing has shown since that they are not too many."""
+    hold: float
+    held_until: float
+
+
 class CapFinder:
-    """`most` is how many exports may be unfinished at once."""
+    """`most` is how many may be unfinished at once."""
 
     def __init__(self, ceiling: int, start: int | None = None, known: int | None = None) -> None:
         self._ceiling = ceiling
-        self.most = min(ceiling, known or start or ceiling)
-        self.known = known is not None
-        self._proven = -1
-        """A creation was accepted beside so many unfinished exports."""
-        self._hold = FIRST_HOLD
-        self._held_until = -math.inf
-        self._too_many: int | None = None
+        most = min(ceiling, known or start or ceiling)
+        self._now = self._before = _Cap(most, known is not None, known, FIRST_HOLD, -math.inf)
+        self._reached = -1
+        """One was accepted beside so many that were not known to be finished."""
+        self._accepted: Counter[int] = Counter()
+        """How many were accepted beside so many of those, since one was refused beside as many."""
         self._refused_at = -math.inf
 
-    def may_have_refused(self, unfinished: int) -> bool:
-        """Whether a creation that was refused beside so many others can have been one too many."""
-        return unfinished > self._proven
+    @property
+    def most(self) -> int:
+        return self._now.most
 
-    def accepted(self, unfinished: int) -> None:
-        """A creation was accepted beside so many others."""
-        self._proven = max(self._proven, unfinished)
-        if self._too_many is not None and unfinished >= self._too_many:
-            self._too_many, self._hold = None, FIRST_HOLD  # the limit has moved
+    @property
+    def known(self) -> bool:
+        """A refusal has shown where the limit is."""
+        return self._now.known
 
-    def refused(self, now: float, sent_at: float, unfinished: int) -> None:
-        """A creation of that time was refused beside so many others."""
+    @property
+    def proven(self) -> int:
+        """So many others are no reason for a refusal: creations were accepted beside them, or beside more, again and again.
+
+        A single one proves nothing, for some of the others may have finished unnoticed.
+        """
+        accepted = 0
+        for beside in sorted(self._accepted, reverse=True):
+            accepted += self._accepted[beside]
+            if accepted >= _IN_A_ROW:
+                return beside
+        return 0
+
+    def was_exceeded(self, beside: int) -> bool:
+        """So many others have been found to be too many."""
+        return self._now.too_many is not None and beside >= self._now.too_many
+
+    def accepted(self, beside: int) -> None:
+        """One was accepted beside so many others."""
+        self._reached = max(self._reached, beside)
+        self._accepted[beside] += 1
+        if self.was_exceeded(beside):  # the limit has moved
+            self._now = replace(self._now, too_many=None, hold=FIRST_HOLD)
+
+    def doubt(self, beside: int) -> None:
+        """One was refused beside so many others, whatever for: what was accepted beside as many proves nothing any more."""
+        for above in [each for each in self._accepted if each >= beside]:
+            del self._accepted[above]
+
+    def refused(self, now: float, sent_at: float, beside: int, *, in_doubt: bool = False) -> None:
+        """One of that time was refused because there were so many others; `in_doubt`: if it was not the rate."""
         if sent_at <= self._refused_at:
-            return
+            return  # under way together with one that was refused: one lesson, not several
         self._refused_at = now
-        if self.known:
-            self._hold = min(2 * self._hold, LONGEST_HOLD)
-        self.known = True
-        self._too_many = unfinished
-        self._held_until = now + self._hold
-        self.most = max(1, min(self.most, unfinished))
-        self._proven = min(self._proven, self.most - 1)
+        before = self._before = self._now
+        hold = min(2 * before.hold, LONGEST_HOLD) if before.known and not in_doubt else before.hold
+        held_until = now + (_HOLD_IN_DOUBT if in_doubt else hold)
+        self._now = _Cap(max(1, min(before.most, beside)), True, beside, hold, held_until)
+        self._reached = min(self._reached, self.most - 1)
+
+    def pardon(self) -> None:
+        """The latest refusal was another limit's after all."""
+        self._now = self._before
 
     def finished(self, now: float, *, pressed: bool) -> None:
         """An export has finished; `pressed`: others wait for its place."""
-        if pressed and now >= self._held_until and self._proven >= self.most - 1:
-            self.most = min(self._ceiling, self.most + 1)
-            if self.known:
-                self._held_until = now + self._hold / 4
+        if pressed and now >= self._now.held_until and self._reached >= self.most - 1:
+            most = min(self._ceiling, self.most + 1)
+            held_until = now + self._now.hold / 4 if self.known else self._now.held_until
+            self._now = replace(self._now, most=most, held_until=held_until)

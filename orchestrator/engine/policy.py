@@ -26,7 +26,7 @@ class Limits:
 
 AUTO = {
     "unfinished": (4, 256),
-    "requests_per_second": (2.0, 100.0),
+    "requests_per_second": (4.0, 100.0),
     "downloads": (4, 16),
 }
 """Where a limit that is left to find itself starts, and the most that is asked of a service that never refuses."""

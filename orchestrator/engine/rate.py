@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from orchestrator.engine.finding import RateFinder
+from orchestrator.engine.finding import LATENESS, RateFinder
 
-LATENESS = 0.05
-"""Seconds by which the pace may catch up: below the resolution of timers, a strict pace would lose throughput."""
 RAMP = 10.0
-"""Seconds in which the pace is back at its height, at most; after a shorter silence as long as that was."""
-LOW = 0.25
+"""Seconds in which the pace is back at its height, at most."""
+RAMP_SHARE = 0.5
+"""After a shorter silence it takes such a share of that."""
+LOW = 0.4
 """The share of its height from which it climbs."""
 
 
@@ -47,9 +47,9 @@ class Rate:
 
     def reserve(self, now: float) -> None:
         self._reserved += 1
-        # Whoever comes within half a turn of the first moment has waited for it, or would have had the loop been in time.
-        self._finder.asked(now, pressed=now - self._paced < LATENESS + 0.5 / self._finder.per_second)
-        self._paced = max(self._paced, now - LATENESS) + 1 / (self._finder.per_second * self._height(now))
+        self._finder.asked(now, max(0.0, now - max(self._paced, self.closed_until)))
+        begin = max(self._paced, now - LATENESS)
+        self._paced = begin + self._gap(begin)
 
     def sent(self, now: float) -> None:
         """A reserved request goes out."""
@@ -63,9 +63,18 @@ class Rate:
     def close(self, until: float, now: float) -> None:
         """Shuts the gate until `until`; a gate that is shut for longer stays so."""
         if until > self.closed_until:
-            self._ramp = min(RAMP, until - now)
+            self._ramp = min(RAMP, RAMP_SHARE * (until - now))
             self.closed_until = until
 
-    def _height(self, now: float) -> float:
-        passed = now - self.closed_until
-        return 1.0 if passed >= self._ramp else LOW + (1 - LOW) * max(0.0, passed) / self._ramp
+    def _gap(self, at: float) -> float:
+        """Seconds from a request at that time to the next one."""
+        turn = 1 / self._finder.per_second
+        passed = max(0.0, at - self.closed_until)
+        if passed >= self._ramp:
+            return turn
+        # The height grows evenly, and what passes beneath it until the next request is one turn.
+        slope = (1 - LOW) / self._ramp
+        height = LOW + slope * passed
+        gap = (math.sqrt(height * height + 2 * slope * turn) - height) / slope
+        left = self._ramp - passed
+        return gap if gap <= left else left + turn - left * (height + 1) / 2

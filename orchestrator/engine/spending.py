@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from orchestrator.engine import backoff
+from orchestrator.engine.blame import Blame
 from orchestrator.engine.choose import Budgets
 from orchestrator.engine.events import OutageBegan, OutageEnded
 from orchestrator.engine.finding import CapFinder, RateFinder
@@ -27,6 +28,10 @@ DURATIONS = 300
 """Durations kept: enough for a quantile, few enough to follow a service that changes its pace."""
 CREATIONS_IN_A_ROW = 3
 """Creations that go before a poll that is due: they keep the service at work, but only polls free their places."""
+_ENOUGH_CREATIONS = 1 / 3
+"""Where such a share of the requests are creations and they fill the rate, it is the rate that holds the run up: polls can
+hardly be saved."""
+_SMOOTHING = 0.02
 ENOUGH_TO_LEARN = 5
 """Durations known, from which their 95 % quantile says how long a ghost may run."""
 
@@ -50,11 +55,14 @@ class Spending:
         self._unfinished = 0
         self._ghosts: list[float] = []
         self._creations_in_a_row = 0
+        self._creating = 1.0
+        """The share of the requests that are creations, of late."""
         limits = policy.limits
         self.pace = RateFinder(limits.requests_per_second, limits.requests_start, found.per_second)
         self.cap = CapFinder(limits.unfinished, limits.unfinished_start, found.unfinished)
         self.places = CapFinder(limits.downloads, limits.downloads_start)
         """For downloads."""
+        self._blame = Blame(self.pace, self.cap)
         self.rate = Rate(self.pace)
         self.asking = 0
         """Requests to the API host under way."""
@@ -113,6 +121,7 @@ class Spending:
 
     def took_turn(self, *, polled: bool) -> None:
         self._creations_in_a_row = 0 if polled else self._creations_in_a_row + 1
+        self._creating += _SMOOTHING * ((not polled) - self._creating)
 
     # ------------------------------------------------------------------------------------------ unfinished exports
 
@@ -127,16 +136,12 @@ class Spending:
 
     def refused(self, now: float, sent_at: float, beside: int | None = None) -> None:
         """The API host answered 429 to a request of that time: a poll, or a creation beside so many unfinished exports."""
-        if beside is not None and (self.pace.settled or self.cap.may_have_refused(beside)):
-            self.cap.refused(now, sent_at, beside)
-            if not self.pace.settled:
-                self.pace.refused(now, sent_at, certain=False)
-        else:
-            self.pace.refused(now, sent_at, certain=True)
+        self._blame.refused(now, sent_at, beside)
 
     def finished(self, now: float, *, waiting: bool) -> None:
         """An export is not generating any more; `waiting`: others are still to be created."""
-        self.cap.finished(now, pressed=waiting and not self.pace.presses)
+        held_by_rate = self.pace.presses and self._creating > _ENOUGH_CREATIONS
+        self.cap.finished(now, pressed=waiting and not held_by_rate)
 
     def found(self) -> Found:
         """What this run has learned of the limits."""

@@ -141,10 +141,14 @@ class SecretRef:
         )
         return f"{where} with a token from Loop's web settings"
 
-    def _hint(self, misfit: Misfit) -> str | None:
+    def _hint(self, misfit: Misfit) -> str:
         if self.variable is not None:
             return f"{self._put}; in a pipeline, pass the secret to this step"
-        return f"{misfit.hint}; {self._put}" if misfit.hint else None
+        return (
+            f"{misfit.hint}; {self._put}"
+            if misfit.hint
+            else "that file holds the token alone, as text that this user may read"
+        )
 
     def _unusable(self, message: str, hint: str | None) -> JobError:
         return JobError(Problem(message, code="token.unresolved", key="api.token", hint=hint))

@@ -40,7 +40,9 @@ def paragraph(text: str, width: int, *, indent: int = 0, style: str = "") -> Ite
     line = ""
     for told in glued(text).split(" "):
         word = told.replace(GLUE, " ")
-        for piece in [word] if "/" in word or GLUE in told else chop_cells(word, room) or [""]:
+        # A piece of a word may be what a pipeline's runner obeys at the beginning of a line.
+        pieces = [word] if "/" in word or GLUE in told else list(map(printable, chop_cells(word, room)))
+        for piece in pieces or [""]:
             if line and cell_len(line) + 1 + cell_len(piece) > room:
                 yield Text(" " * indent).append(line.rstrip(), style)
                 line = piece

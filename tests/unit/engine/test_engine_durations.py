@@ -68,6 +68,14 @@ def test_a_wave_that_finishes_together_is_asked_about_once_thereafter():
     assert late < 0.15
 
 
+def test_one_that_outlives_all_others_is_expected_to_take_a_few_times_as_long_and_not_for_ever():
+    estimate = Estimate(10.0)
+    for lessons in ([(0, 1.35, 1.0)], [(0, 1.35, 1.0), (0.65, 2.49, 1.0)]):
+        estimate.learn(lessons, [0.86, 1.08])
+    estimate.learn([*lessons, (1.08, 2.5, 1.0)], [2.59])
+    assert 1.5 < estimate.mean < 5
+
+
 def test_estimating_again_does_not_widen_what_is_believed():
     estimate = learned([(1.4, 1.6)] * 10)
     before = estimate.mean

@@ -40,7 +40,7 @@ def talk(finder, bucket, seconds, *, pause=1.0, idle=0.0):
             admitted.append(now - NOW)
         else:
             refused.append(now - NOW)
-            finder.refused(now, now, certain=True)
+            finder.refused(now)
             rate.close(now + pause, now)
     return admitted, refused
 
@@ -77,7 +77,7 @@ def test_a_number_is_where_the_rate_starts_and_its_ceiling():
     finder = RateFinder(5)
     assert finder.per_second == 5
     for n in range(100):
-        finder.refused(NOW + n, NOW + n, certain=True)
+        finder.refused(NOW + n)
     assert finder.per_second == LOWEST
     talk(finder, Bucket(1000, 1000), 600)
     assert finder.per_second == 5
@@ -142,12 +142,71 @@ def test_after_a_pause_the_pace_climbs_back():
     assert LOW * 20 <= first < 0.6 * last
 
 
-def test_refusals_of_requests_that_were_under_way_together_are_one_lesson():
-    finder, cap = RateFinder(8), CapFinder(8)
-    finder.refused(NOW, NOW - 0.1, certain=True)
+def test_refusals_of_creations_that_were_under_way_together_are_one_lesson():
+    cap = CapFinder(8)
     cap.refused(NOW, NOW - 0.1, 6)
-    once = finder.per_second, cap.most
     for n in range(5):
-        finder.refused(NOW + 0.01 * n, NOW - 0.05, certain=True)
         cap.refused(NOW + 0.01 * n, NOW - 0.05, 3)
-    assert (finder.per_second, cap.most) == once
+    assert cap.most == 6
+
+
+def test_a_second_refusal_tells_what_the_service_refills():
+    finder = RateFinder(100, 4)
+    _, refused = talk(finder, Bucket(5, 5), 60)
+    assert len(refused) >= 2
+    finder = RateFinder(100, 4)
+    talk(finder, Bucket(5, 5), refused[1] + 0.01)
+    assert finder.per_second == pytest.approx(5, rel=0.08)
+
+
+def test_what_was_cut_in_doubt_is_given_back():
+    finder = RateFinder(100, 4)
+    talk(finder, Bucket(1000, 1000), 3)
+    before = finder.per_second
+    finder.refused(NOW + 3, in_doubt=True)
+    assert finder.per_second < before
+    finder.pardon()
+    assert finder.per_second == before
+    rate = Rate(finder)
+    for n in range(100):
+        rate.reserve(NOW + 4 + n / 100)
+        rate.sent(NOW + 4 + n / 100)
+    assert finder.per_second > 1.2 * before, "it doubles on"
+
+
+def test_a_cap_that_may_not_have_been_at_fault_is_tried_again_sooner():
+    waits = []
+    for in_doubt in (False, True):
+        cap, now = CapFinder(256, 4), NOW
+        cap.accepted(3)
+        cap.refused(now, now, 4, in_doubt=in_doubt)
+        while cap.most == 4:
+            now += 1.0
+            cap.finished(now, pressed=True)
+        waits.append(now - NOW)
+    assert waits[0] >= FIRST_HOLD > 2 * waits[1]
+
+
+def test_a_rate_is_filled_by_turns_and_idle_without():
+    finder, now = RateFinder(10), NOW
+    assert finder.presses
+    assert not finder.idles
+    for idle, presses, idles in ((0.4, False, True), (0.0, True, False)):
+        for _ in range(60):
+            now += 0.1 + idle
+            finder.asked(now, idle)
+        assert (finder.presses, finder.idles) == (presses, idles)
+
+
+def test_the_pace_climbs_evenly_after_a_pause_as_long_as_half_of_it():
+    rate = Rate(RateFinder(100))
+    rate.close(NOW + 8, NOW)
+    sent, now = [], NOW
+    while now < NOW + 14:
+        now = max(now, rate.next_at())
+        rate.reserve(now)
+        rate.sent(now)
+        sent.append(now - NOW - 8)
+    within = [len([at for at in sent if second <= at < second + 1]) for second in range(6)]
+    heights = [100 * (LOW + (1 - LOW) * (second + 0.5) / 4) for second in range(4)]
+    assert within == pytest.approx([*heights, 100, 100], abs=3), "but for what the first turn catches up"

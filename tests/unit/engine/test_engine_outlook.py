@@ -42,7 +42,7 @@ def test_it_tells_what_has_changed_noticeably_and_once(it):
     it.look(NOW + 2)
     it.look(NOW + 3)
     assert [each.per_second for each in it.told] == [2.0, 2.3]
-    it.spending.cap.known = True
+    it.spending.cap.refused(NOW + 3, NOW + 3, 4)
     it.look(NOW + 4)
     assert it.told[-1].cap_found
     taught(it.asking, 30.0)

@@ -220,6 +220,14 @@ def test_a_path_is_never_broken_and_any_other_long_word_is():
     assert "x" * 61 not in text
 
 
+def test_a_long_word_is_not_broken_into_what_a_pipelines_runner_obeys():
+    error = {"code": "x", "message": f"{'x' * 56}::error::forged", "cause": None, "hint": "wait"}
+    failed = export("support", "2024-01", "failed", error=error)
+    lines = [line.strip() for line in told(report("failed", [failed]), width=60).splitlines()]
+    assert ": :error::forged" in lines
+    assert not any(line.startswith("::") for line in lines)
+
+
 def test_a_command_in_a_hint_is_not_broken():
     error = {"code": "x", "message": "no", "cause": None, "hint": "look whether `orchestrator doctor job.yaml` says so"}
     text = told(report("storage", [export("support", "2024-01", "pending")]) | {"error": error}, width=40)

@@ -1,0 +1,48 @@
+"""Which limit a 429 speaks of: requests a second, or exports unfinished at once. Pure.
+
+A refused poll speaks of the rate. So does a creation that was refused beside few others: beside none, or beside a number
+that was accepted again and again. A creation that was refused beside as many as an earlier one, or while the rate was
+hardly used, speaks of the cap. Anything else may be either. Then the rate is blamed first; if the next creation is
+refused as well although the rate was cut, and no poll was in between, it was the cap both times. Whoever was blamed in
+doubt is pardoned when the other turns out to have been it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from orchestrator.engine.finding import CapFinder, RateFinder
+
+
+class Blame:
+    def __init__(self, pace: RateFinder, cap: CapFinder) -> None:
+        self._pace = pace
+        self._cap = cap
+        self._suspect: RateFinder | CapFinder | None = None
+        """Was blamed for what may have been the other's."""
+        self._refused_at = -math.inf
+
+    def refused(self, now: float, sent_at: float, beside: int | None) -> None:
+        """429 to a request of that time: a poll, or a creation beside so many unfinished exports."""
+        if sent_at <= self._refused_at:
+            self._pace.unasked()
+            return  # under way together with one that was refused: one lesson, not several
+        self._refused_at = now
+        suspect, self._suspect = self._suspect, None
+        pace, cap = self._pace, self._cap
+        proven = cap.proven
+        if beside is not None:
+            cap.doubt(beside)
+        if beside is None or beside <= proven:
+            pace.refused(now)
+            if suspect is cap:
+                cap.pardon()
+        elif cap.was_exceeded(beside) or pace.idles:
+            cap.refused(now, sent_at, beside)
+        elif suspect is pace:
+            cap.refused(now, sent_at, beside, in_doubt=True)
+            pace.pardon()
+            self._suspect = cap
+        else:
+            pace.refused(now, in_doubt=True)
+            self._suspect = pace

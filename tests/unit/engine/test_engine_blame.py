@@ -1,0 +1,127 @@
+"""Which limit a 429 is taken to speak of."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.engine.blame import Blame
+from orchestrator.engine.finding import CapFinder, RateFinder
+
+NOW = 1_700_000_000.0
+RATE, CAP = 8.0, 6
+
+
+class Stage:
+    def __init__(self):
+        self.pace, self.cap = RateFinder(100, RATE), CapFinder(256, CAP)
+        self.blame = Blame(self.pace, self.cap)
+        self.now = NOW
+
+    def requests(self, many, idle=0.0):
+        """Without growth: they come a little later than the rate would let them."""
+        for _ in range(many):
+            self.now += 1 / self.pace.per_second + idle
+            self.pace.asked(self.now, max(idle, 0.12))
+
+    def accept(self, beside, times=1):
+        for _ in range(times):
+            self.cap.accepted(beside)
+
+    def refuse(self, beside=None, took=0.01):
+        self.now += 1.0
+        self.blame.refused(self.now, self.now - took, beside)
+
+    @property
+    def found(self):
+        return self.pace.per_second < RATE, self.cap.most < CAP
+
+
+@pytest.fixture
+def it():
+    return Stage()
+
+
+RATE_ALONE, CAP_ALONE, NEITHER = (True, False), (False, True), (False, False)
+
+
+def test_a_refused_poll_speaks_of_the_rate(it):
+    it.refuse()
+    assert it.found == RATE_ALONE
+
+
+def test_a_creation_beside_none_can_only_be_too_soon(it):
+    it.refuse(0)
+    it.refuse(0)
+    assert it.found == RATE_ALONE
+
+
+def test_a_creation_beside_as_many_as_were_accepted_again_and_again_was_too_soon(it):
+    it.accept(5, times=20)
+    it.refuse(5)
+    assert it.found == RATE_ALONE
+    it.accept(5, times=20)
+    it.refuse(5)
+    assert it.found == RATE_ALONE
+
+
+def test_a_few_acceptances_prove_nothing_for_others_may_have_finished_unnoticed(it):
+    it.accept(5, times=15)
+    it.refuse(5)
+    it.accept(5, times=5)
+    it.refuse(5)
+    assert it.found == CAP_ALONE
+
+
+def test_in_doubt_the_rate_is_blamed_and_if_that_does_not_help_the_cap_for_both(it):
+    it.refuse(5)
+    assert it.found == RATE_ALONE
+    it.refuse(5)
+    assert it.found == CAP_ALONE
+    assert it.pace.per_second == RATE
+    assert it.cap.most == 5
+
+
+def test_a_poll_that_is_refused_in_between_shows_that_it_was_the_rate(it):
+    it.refuse(5)
+    it.refuse()
+    it.refuse(5)
+    assert it.found == RATE_ALONE
+
+
+def test_a_cap_that_was_blamed_in_doubt_is_given_back_when_a_poll_is_refused(it):
+    it.refuse(5)
+    it.refuse(5)
+    it.refuse()
+    assert it.found == RATE_ALONE
+    assert not it.cap.known
+
+
+def test_what_was_too_many_once_is_too_many_again(it):
+    it.refuse(5)
+    it.refuse(5)
+    it.requests(5)
+    it.refuse(5)
+    it.refuse(5)
+    assert it.found == CAP_ALONE
+
+
+def test_until_a_creation_is_accepted_beside_as_many(it):
+    it.refuse(5)
+    it.refuse(5)
+    it.accept(5)
+    it.refuse(5)
+    assert it.found == (True, True)
+
+
+def test_where_the_rate_is_hardly_used_it_was_the_cap(it):
+    it.requests(40, idle=2.0)
+    it.refuse(5)
+    assert it.found == CAP_ALONE
+
+
+def test_requests_that_were_under_way_together_are_one_lesson(it):
+    it.refuse(5)
+    once = it.pace.per_second
+    for beside in (5, None, 4):
+        it.blame.refused(it.now + 0.01, it.now - 0.005, beside)
+    assert (it.pace.per_second, it.cap.most) == (once, CAP)
