@@ -1,10 +1,10 @@
 """Which limit a 429 speaks of: requests a second, or exports unfinished at once. Pure.
 
 A refused poll speaks of the rate. So does a creation that was refused beside few others: beside none, or beside a number
-that was accepted again and again. A creation that was refused beside as many as an earlier one, or while the rate was
-hardly used, speaks of the cap. Anything else may be either. Then the rate is blamed first; if the next creation is
-refused as well although the rate was cut, and no poll was in between, it was the cap both times. Whoever was blamed in
-doubt is pardoned when the other turns out to have been it.
+beside which many were accepted in a row. A creation that was refused beside as many as an earlier one, or while the rate
+was hardly used, speaks of the cap. Anything else may be either. Then the rate is blamed first; if another creation is
+refused soon although the rate was cut, and no poll was in between, it was the cap both times. Whoever was blamed in doubt
+is pardoned when the other turns out to have been it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from __future__ import annotations
 import math
 
 from orchestrator.engine.finding import CapFinder, RateFinder
+
+PROOF = 20
+"""Creations accepted in a row beside so many others: so many are not too many."""
+DOUBT = 16
+"""So many of them, and another refusal has nothing to do with the one before."""
 
 
 class Blame:
@@ -30,16 +35,17 @@ class Blame:
         self._refused_at = now
         suspect, self._suspect = self._suspect, None
         pace, cap = self._pace, self._cap
-        proven = cap.proven
+        accepted = 0
         if beside is not None:
+            accepted = cap.accepted_beside(beside)
             cap.doubt(beside)
-        if beside is None or beside <= proven:
+        if not beside or accepted >= PROOF:
             pace.refused(now)
             if suspect is cap:
                 cap.pardon()
         elif cap.was_exceeded(beside) or pace.idles:
             cap.refused(now, sent_at, beside)
-        elif suspect is pace:
+        elif suspect is pace and accepted < DOUBT:
             cap.refused(now, sent_at, beside, in_doubt=True)
             pace.pardon()
             self._suspect = cap

@@ -39,8 +39,6 @@ _EASED = 0.8
 """What is left of it when answers have become slow."""
 _ENOUGH = 4
 """Admitted requests between two refusals that make an estimate."""
-_IN_A_ROW = 20
-"""Creations accepted beside so many others that prove that so many are not too many."""
 _SLOW, _SLOW_BY = 2.0, 0.25
 """Answers are slow when they take so many times as long as they used to, and so many seconds more."""
 _SMOOTHING = 0.1
@@ -144,9 +142,12 @@ class RateFinder:
     def pardon(self) -> None:
         """The latest refusal was another limit's after all."""
         if self._before is not None:
-            before, self._stretch = self._before
-            self.per_second = max(self.per_second, before)
-            self._before = None
+            (pace, before), since, self._before = self._before, self._stretch, None
+            self.per_second = max(self.per_second, pace)
+            self._stretch = before
+            if before is not None and since is not None:
+                before.admitted += since.admitted
+                before.paced += since.paced
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer came after so many seconds."""
@@ -199,18 +200,12 @@ class CapFinder:
         """A refusal has shown where the limit is."""
         return self._now.known
 
-    @property
-    def proven(self) -> int:
-        """So many others are no reason for a refusal: creations were accepted beside them, or beside more, again and again.
+    def accepted_beside(self, many: int) -> int:
+        """How many creations were accepted beside so many others, or more, since one was refused there.
 
         A single one proves nothing, for some of the others may have finished unnoticed.
         """
-        accepted = 0
-        for beside in sorted(self._accepted, reverse=True):
-            accepted += self._accepted[beside]
-            if accepted >= _IN_A_ROW:
-                return beside
-        return 0
+        return sum(times for beside, times in self._accepted.items() if beside >= many)
 
     def was_exceeded(self, beside: int) -> bool:
         """So many others have been found to be too many."""

@@ -29,7 +29,7 @@ CREATE TABLE runs (
   seq INTEGER PRIMARY KEY,
   finished_at REAL NOT NULL CHECK (typeof(finished_at) = 'real'),
   head TEXT NOT NULL CHECK (head LIKE '{%}'), -- the report without its exports
-  report BLOB CHECK (typeof(report) IN ('blob', 'null')) -- of the last run only, for it lists every export: JSON, deflated
+  report BLOB CHECK (typeof(report) IN ('blob', 'null')) -- of one run only, for it lists every export: the last that found something to do; JSON, deflated
 );
 
 CREATE TABLE account (

@@ -81,6 +81,13 @@ def test_in_doubt_the_rate_is_blamed_and_if_that_does_not_help_the_cap_for_both(
     assert it.cap.most == 5
 
 
+def test_another_refusal_after_many_acceptances_has_nothing_to_do_with_it(it):
+    it.refuse(5)
+    it.accept(5, times=16)
+    it.refuse(5)
+    assert it.found == RATE_ALONE
+
+
 def test_a_poll_that_is_refused_in_between_shows_that_it_was_the_rate(it):
     it.refuse(5)
     it.refuse()

@@ -210,3 +210,26 @@ def test_the_pace_climbs_evenly_after_a_pause_as_long_as_half_of_it():
     within = [len([at for at in sent if second <= at < second + 1]) for second in range(6)]
     heights = [100 * (LOW + (1 - LOW) * (second + 0.5) / 4) for second in range(4)]
     assert within == pytest.approx([*heights, 100, 100], abs=3), "but for what the first turn catches up"
+
+
+def test_what_was_admitted_after_a_refusal_that_was_another_limit_s_counts_on():
+    finder, now = RateFinder(5), NOW
+    rate = Rate(finder)
+
+    def send(many):
+        nonlocal now
+        for _ in range(many):
+            now = max(now, rate.next_at())
+            rate.reserve(now)
+            rate.sent(now)
+
+    send(5)
+    finder.refused(now)
+    for _ in range(2):
+        send(40)
+        finder.refused(now, in_doubt=True)
+        finder.pardon()
+    before = finder.per_second
+    send(40)
+    finder.refused(now)
+    assert finder.per_second > 0.9 * before
