@@ -63,27 +63,41 @@ class _Stretch:
         return math.sqrt(whole * max(whole, self.admitted / self.paced))
 
 
+@dataclass(slots=True)
+class _Rate:
+    per_second: float
+    known: bool
+    stretch: _Stretch | None = None
+    """None until a refusal."""
+    climb: float = _CLIMB
+    hold: float = FIRST_HOLD
+    held_until: float = -math.inf
+
+
 class RateFinder:
     """`per_second` is what may be sent. Times are seconds since the epoch."""
 
     def __init__(self, ceiling: float, start: float | None = None, known: float | None = None) -> None:
         """`start` is where it begins (the ceiling, if it is not given), unless an earlier run has found the limit `known`."""
         self.ceiling = ceiling
-        self.per_second = min(ceiling, known or start or ceiling)
-        self.known = known is not None
-        """Refusals have shown where the limit is."""
-        self._climb = _CLIMB
-        self._hold = FIRST_HOLD
-        self._held_until = -math.inf
+        self._now = _Rate(min(ceiling, known or start or ceiling), known is not None)
+        self._before: _Rate | None = None
+        """As it was before the latest refusal."""
         self._asked_at: float | None = None
-        self._stretch: _Stretch | None = None
-        self._before: tuple[float, _Stretch | None] | None = None
-        """Pace and stretch before the latest refusal."""
         self._busy = self._passed = 1.0
         """Seconds that the turn of a request takes, and that pass from one to the next, of late."""
         self._usual = math.inf
         self._lately = 0.0
         self._slowed_at = -math.inf
+
+    @property
+    def per_second(self) -> float:
+        return self._now.per_second
+
+    @property
+    def known(self) -> bool:
+        """Refusals have shown where the limit is."""
+        return self._now.known
 
     @property
     def presses(self) -> bool:
@@ -103,9 +117,9 @@ class RateFinder:
     def asked(self, now: float, idle: float) -> None:
         """A request is decided on, `idle` seconds after the rate would have let it go."""
         turn = 1 / self.per_second
-        if self._stretch is not None:
-            self._stretch.admitted += 1
-            self._stretch.paced += turn
+        if (stretch := self._now.stretch) is not None:
+            stretch.admitted += 1
+            stretch.paced += turn
         if self._asked_at is not None:
             self._busy += _SMOOTHING * (turn - self._busy)
             self._passed += _SMOOTHING * (turn + min(idle, _LONGEST_IDLE) - self._passed)
@@ -114,58 +128,60 @@ class RateFinder:
                 self._grow(min(1.0, now - self._asked_at), now)
         self._asked_at = now
 
+    def unasked(self) -> None:
+        """A request that was asked was not admitted."""
+        if (stretch := self._now.stretch) is not None:
+            stretch.admitted = max(0, stretch.admitted - 1)
+
     def refused(self, now: float, *, in_doubt: bool = False) -> None:
         """The service answered 429. `in_doubt`: it may have spoken of the cap."""
         self.unasked()
-        doubling = self._stretch is None and not self.known
-        last, self._stretch = self._stretch, _Stretch(now)
-        self._before = self.per_second, last
-        self._climb = _CLIMB_IN_DOUBT if in_doubt else _CLIMB
+        before = self._before = self._now
+        climb = _CLIMB_IN_DOUBT if in_doubt else _CLIMB
+        self._now = rate = replace(before, stretch=_Stretch(now), climb=climb)
+        last = before.stretch
         if last is None or last.admitted < _ENOUGH:
-            self.per_second = max(LOWEST, self.per_second * (_CUT if doubling else _CUT_AGAIN))
+            doubling = last is None and not before.known
+            rate.per_second = max(LOWEST, before.per_second * (_CUT if doubling else _CUT_AGAIN))
             return
         fitting = last.refill(now)
-        if self.known and now > self._held_until:
+        if before.known and now > before.held_until:
             # It was climbing: what was admitted for long is less than the limit, and the pace it has come to is more.
-            fitting = fitting**0.75 * self.per_second**0.25
-        if self.known:
-            self._hold = min(2 * self._hold, LONGEST_HOLD)
-        self.known = True
-        self._held_until = now + self._hold
-        self.per_second = max(LOWEST, self.per_second * _CUT, min(self.per_second, fitting))
-
-    def unasked(self) -> None:
-        """A request that was asked was not admitted."""
-        if self._stretch is not None:
-            self._stretch.admitted = max(0, self._stretch.admitted - 1)
+            fitting = fitting**0.75 * before.per_second**0.25
+        if before.known:
+            rate.hold = min(2 * before.hold, LONGEST_HOLD)
+        rate.known = True
+        rate.held_until = now + rate.hold
+        rate.per_second = max(LOWEST, before.per_second * _CUT, min(before.per_second, fitting))
 
     def pardon(self) -> None:
         """The latest refusal was another limit's after all."""
-        if self._before is not None:
-            (pace, before), since, self._before = self._before, self._stretch, None
-            self.per_second = max(self.per_second, pace)
-            self._stretch = before
-            if before is not None and since is not None:
-                before.admitted += since.admitted
-                before.paced += since.paced
+        if self._before is None:
+            return
+        before, after, self._before = self._before, self._now, None
+        self._now = replace(before, per_second=max(before.per_second, after.per_second))
+        if before.stretch is not None and after.stretch is not None:
+            before.stretch.admitted += after.stretch.admitted
+            before.stretch.paced += after.stretch.paced
 
     def answered(self, seconds: float, now: float) -> None:
         """An answer came after so many seconds."""
         self._lately += _SMOOTHING * (seconds - self._lately) if self._lately else seconds
         if now - self._slowed_at > 10 * self._lately and self._lately > _SLOW * self._usual + _SLOW_BY:
             self._slowed_at = now
-            self.per_second = max(LOWEST, self.per_second * _EASED)
-            self._held_until = max(self._held_until, now + self._lately * 10)
+            self._now.per_second = max(LOWEST, self.per_second * _EASED)
+            self._now.held_until = max(self._now.held_until, now + self._lately * 10)
         self._usual = min(self._usual * 1.001, self._lately)
 
     def _grow(self, seconds: float, now: float) -> None:
-        if now < self._held_until:
-            growth = 1 + _CREEP * seconds / self._hold
-        elif self._stretch is None and not self.known:
+        rate = self._now
+        if now < rate.held_until:
+            growth = 1 + _CREEP * seconds / rate.hold
+        elif rate.stretch is None and not rate.known:
             growth = 2.0 ** (seconds / DOUBLING)
         else:
-            growth = 1 + self._climb * min(seconds, _LONGEST_STEP)
-        self.per_second = min(self.ceiling, self.per_second * growth)
+            growth = 1 + rate.climb * min(seconds, _LONGEST_STEP)
+        rate.per_second = min(self.ceiling, rate.per_second * growth)
 
 
 @dataclass(frozen=True, slots=True)

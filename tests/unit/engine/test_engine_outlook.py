@@ -35,10 +35,10 @@ def test_at_first_it_tells_where_the_limits_start(it):
 
 def test_it_tells_what_has_changed_noticeably_and_once(it):
     it.look(NOW)
-    it.spending.pace.per_second = 2.1
+    it.spending.pace = RateFinder(100.0, 2.1)
     it.look(NOW + 1)
     assert len(it.told) == 1, "5 % are nothing"
-    it.spending.pace.per_second = 2.3
+    it.spending.pace = RateFinder(100.0, 2.3)
     it.look(NOW + 2)
     it.look(NOW + 3)
     assert [each.per_second for each in it.told] == [2.0, 2.3]
@@ -54,7 +54,7 @@ def test_it_tells_what_has_changed_noticeably_and_once(it):
 
 def test_it_looks_once_a_second_and_at_last(it):
     it.look(NOW)
-    it.spending.pace.per_second = 50.0
+    it.spending.pace = RateFinder(100.0, 50.0)
     it.look(NOW + 0.9)
     assert len(it.told) == 1
     it.look(NOW + 0.9, at_last=True)

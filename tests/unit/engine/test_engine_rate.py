@@ -47,7 +47,7 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
 def test_no_second_holds_more_than_the_limit(limit, found, story):
     """`found`: the share of the limit that an earlier run has found."""
     finder = RateFinder(limit, None, found * limit)
-    finder._held_until = math.inf  # a refusal of late keeps it from growing
+    finder._now.held_until = math.inf  # a refusal of late keeps it from growing
     rate = Rate(finder)
     now, sent, gates, under_way = 1000.0, [], [], []
 
