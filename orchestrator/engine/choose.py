@@ -15,7 +15,6 @@ import heapq
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.engine.step import Create, Fetch, Place, Poll, Want
 
@@ -32,8 +31,8 @@ class Wants:
         }
         self._versions: dict[Ref, int] = {}
         self._creations: set[Ref] = set()
-        self._urgent: list[tuple[float, int, int, Ref, Fetch]] = []
-        """Fetches that are due, by when their URLs die."""
+        self._due: dict[type[Want], list[tuple[float, int, int, Ref, Want]]] = {Create: [], Fetch: []}
+        """Creations and fetches that are due, the most urgent ones first."""
         self._order = itertools.count()
 
     def put(self, ref: Ref, wants: tuple[Want, ...]) -> None:
@@ -58,26 +57,31 @@ class Wants:
         return len(self._creations)
 
     def first(self, kind: type[Want], now: float) -> tuple[Ref, Want] | None:
-        """The earliest want of this kind; of the fetches that are due, the one whose URL dies first."""
-        if kind is Fetch and (due := self._due_fetch(now)) is not None:
-            return due
-        return self._earliest(self._heaps[kind])
-
-    def _due_fetch(self, now: float) -> tuple[Ref, Want] | None:
-        heap = self._heaps[Fetch]
+        """The earliest want of this kind, or the most urgent one of those that are due: the fetch whose URL dies first, the
+        creation of what was begun before, for the run's end waits for its whole duration.
+        """
+        heap, due = self._heaps[kind], self._due.get(kind)
+        if due is None:
+            return self._earliest(heap)
         while self._earliest(heap) is not None and heap[0][0] <= now:
             _, order, version, ref, want = heapq.heappop(heap)
-            assert isinstance(want, Fetch), "each heap holds one kind"
-            heapq.heappush(self._urgent, (want.url.expires_at, order, version, ref, want))
-        return self._earliest(self._urgent)
+            heapq.heappush(due, (_urgency(want), order, version, ref, want))
+        return self._earliest(due) or self._earliest(heap)
 
-    def _earliest(self, heap: list[tuple[float, int, int, Ref, Any]]) -> tuple[Ref, Want] | None:
+    def _earliest(self, heap: list[tuple[float, int, int, Ref, Want]]) -> tuple[Ref, Want] | None:
         while heap:
             _, _, version, ref, want = heap[0]
             if self._versions.get(ref) == version:
                 return ref, want
             heapq.heappop(heap)
         return None
+
+
+def _urgency(want: Want) -> float:
+    """Of wants of one kind that are due, the least goes first."""
+    if isinstance(want, Fetch):
+        return want.url.expires_at
+    return 0.0 if isinstance(want, Create) and want.again else 1.0
 
 
 @dataclass(frozen=True, slots=True)

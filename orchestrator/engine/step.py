@@ -68,6 +68,8 @@ CORRUPT_FETCHES = 3
 class Create:
     at: float
     """Not before."""
+    again: bool = False
+    """The part was begun before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,7 +569,7 @@ def wants(part: Part, live: Live, now: float) -> tuple[Want, ...]:
         case State.READY | State.GENERATING:
             return _polls(part, live)
         case State.WAITING if live.may_create:
-            return (*_polls(part, live), Create(live.create_at))
+            return (*_polls(part, live), Create(live.create_at, again=live.create_at > 0 or bool(part.reports)))
         case _:
             return ()
 

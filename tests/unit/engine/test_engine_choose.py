@@ -116,6 +116,15 @@ def test_a_signed_url_says_when_it_dies(query, at):
     assert SignedUrl("https://files.test/1" + query).expires_at == at
 
 
+def test_what_was_begun_before_is_created_before_what_was_not():
+    first, again = Create(0.0), Create(20.0, again=True)
+    made = wants(a=(first,), b=(again,), c=(Create(0.0),))
+    assert choose(made, budgets(), 10.0) == Go(A, first)
+    assert choose(made, budgets(), 20.0) == Go(B, again)
+    made.put(B, ())
+    assert choose(made, budgets(), 20.0) == Go(A, first)
+
+
 def test_how_many_parts_want_to_be_created_is_known():
     made = wants(a=(Create(0.0),), b=(Poll(0.0, "r"), Create(9.0)), c=(Poll(0.0, "r"),))
     assert made.creations == 2

@@ -124,3 +124,24 @@ def test_downloads_have_places_and_a_gate_of_their_own():
     assert made.budgets(NOW).fetch_at == NOW + 20
     made.downloading = 1
     assert made.budgets(NOW + 30).fetch_at == math.inf
+
+
+@pytest.mark.parametrize(
+    ("polls", "idle", "grows"),
+    [
+        pytest.param(1, 0.0, False, id="the rate is filled, and hardly by polls"),
+        pytest.param(4, 0.0, True, id="it is filled by polls, of which there could be fewer"),
+        pytest.param(1, 2.0, True, id="nobody waits for the rate"),
+    ],
+)
+def test_the_cap_grows_unless_it_is_the_rate_that_holds_the_run_up(polls, idle, grows):
+    made, now = spending(unfinished=50, unfinished_start=4, requests_per_second=5.0), NOW
+    for n in range(300):
+        now += 0.2 + idle
+        made.pace.asked(now, idle)
+        made.took_turn(polled=n % (polls + 1) > 0)
+    made.accepted(3)
+    made.finished(now, waiting=True)
+    assert (made.cap.most == 5) is grows
+    made.finished(now, waiting=False)
+    assert (made.cap.most == 5) is grows, "nobody waits for a place"
