@@ -411,7 +411,10 @@ _UNTRUSTED_FILES = (
     "purpose, set api.allow_private: true."
 )
 REFUSALS = {
-    401: ("account.token", "Make a new token in Loop's settings and put it where api.token refers to."),
+    401: (
+        "account.token",
+        "Make a new token in Loop's settings and put it where api.token refers to; `orchestrator doctor` with the job file names the place.",
+    ),
     403: (
         "account.forbidden",
         "Look in Loop whether the account's plan has the API, and what the token's user and api.impersonate may do.",

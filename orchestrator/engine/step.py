@@ -543,8 +543,13 @@ _LOSS_HINTS = {
 
 
 _BETWEEN = "Look at network.proxy and at what this machine reaches: something between here and the file host answers or alters. Then run again."
-_CONTENT_HINTS = {"content.page": _BETWEEN, "content.encoding": _BETWEEN}
-"""Where it is hardly the service's doing."""
+_CONTENT_HINTS = {
+    "content.page": _BETWEEN,
+    "content.encoding": _BETWEEN,
+    "content.rows": "Look for a newer orchestrator: the service may have changed its format. Else ask Loop's support.",
+    "content.bomb": "Nothing was stored. Look at what stands between here and the file host; if nothing does, report it to Loop's support.",
+}
+"""Where another try later is hardly of use."""
 
 
 def _says_nothing(answer: CreateAnswer | StatusAnswer, streak: Streak | None) -> bool:
