@@ -1,13 +1,14 @@
 """The best that a client could do who knows every duration: greedy schedules in creation order. Pure.
 
-Each gives the makespan: seconds from the first request to the moment when the last export is noticed.
+Each gives the makespan: seconds from the first request to the moment when the last export is noticed. The last one knows
+the distribution alone.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def greedy(durations: Sequence[float], places: int, latency: float = 0.0) -> float:
@@ -57,4 +58,32 @@ def greedy_at_a_rate(durations: Sequence[float], places: int, per_second: float,
         tokens = min(float(burst), tokens + (wake - now) * per_second)
         now = wake
         tokens = round(tokens, 9)  # a token must not be missed by a rounding error
+    return now
+
+
+def one_a_turn(
+    durations: Sequence[float], places: int, per_second: float, unfinished: Callable[[float], float]
+) -> float:
+    """The same by a client that spreads its requests evenly and knows no single duration, only how they are distributed.
+
+    `unfinished` is the share of exports that take longer than so many seconds. Each turn goes to a POST where a place is
+    known to be free, else to a GET for the export that is likeliest to be finished by now.
+    """
+    waiting = deque(durations)
+    running: list[
+        tuple[float, float, float]
+    ] = []  # when it was created, its duration, the age at which it was asked about
+    now = 0.0
+    while waiting or running:
+        if waiting and len(running) < places:
+            running.append((now, waiting.popleft(), 0.0))
+        else:
+            asked = min(running, key=lambda each: unfinished(now - each[0]) / max(unfinished(each[2]), 1e-300))
+            created, duration, _ = asked
+            running.remove(asked)
+            if now - created < duration:
+                running.append((created, duration, now - created))
+            elif not waiting and not running:
+                break
+        now += 1 / per_second
     return now

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.schedule import greedy, greedy_at_a_rate
+from benchmarks.schedule import greedy, greedy_at_a_rate, one_a_turn
 
 some = st.lists(st.floats(0.1, 9), min_size=1, max_size=12)
 
@@ -83,3 +83,18 @@ def _played(durations, order):
         now = max(now, ends[first])
         noticed.add(first)
     return now
+
+
+def test_who_knows_only_the_distribution_asks_for_the_likeliest_one_in_each_turn():
+    after_two = lambda age: 1.0 if age < 2 else 0.0  # noqa: E731  all take two seconds
+    assert one_a_turn([2.0], places=1, per_second=1, unfinished=after_two) == pytest.approx(2)
+    # POST, POST, GET, GET: in each turn one of them is finished.
+    assert one_a_turn([2.0, 2.0], places=2, per_second=1, unfinished=after_two) == pytest.approx(3)
+    # It is asked about in the first turn after it, and in vain before.
+    assert one_a_turn([2.5], places=1, per_second=1, unfinished=after_two) == pytest.approx(3)
+
+
+def test_nobody_is_quicker_than_who_knows_every_duration():
+    durations = [0.4 + 0.37 * n % 2.0 for n in range(60)]
+    known = greedy_at_a_rate(durations, 4, per_second=5, burst=1)
+    assert known < one_a_turn(durations, 4, 5, lambda age: max(0.0, 1 - age / 2.4)) < 2 * known
