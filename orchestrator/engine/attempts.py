@@ -200,7 +200,8 @@ class Attempts:
                 "the service knows none of the reports that earlier runs of this job created",
                 code="account.other",
                 hint="Are api.base_url, api.token and api.impersonate those of the earlier runs? If they are, remove the state "
-                "folder: what is stored stays so, and the rest is created anew.",
+                "folder (.orchestrator beside the files, or what `state` or --state names): what is stored stays so, and the rest is "
+                "created anew.",
             )
         )
         return False
