@@ -31,6 +31,7 @@ import anyio.abc
 from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE, Attempts
+from orchestrator.engine.beginning import beginnings, is_begun, relabelled
 from orchestrator.engine.choose import Budgets, Go, Ref, Wants, choose
 from orchestrator.engine.events import (
     NOT_CREATED,
@@ -51,7 +52,6 @@ from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
     Account,
-    Broken,
     Clock,
     Contents,
     ExportApi,
@@ -64,12 +64,9 @@ from orchestrator.engine.ports import (
 )
 from orchestrator.engine.spending import Host, Spending
 from orchestrator.engine.states import (
-    FINAL,
     Event,
     Failed,
-    Planned,
     Record,
-    Revived,
     State,
     Stored,
     Superseded,
@@ -80,20 +77,17 @@ from orchestrator.engine.step import (
     Create,
     Fact,
     Fetch,
-    FetchBroke,
-    FetchWrong,
     Live,
     Place,
     Poll,
-    Posted,
     Posting,
     Resumed,
-    UrlDied,
     Want,
     follows,
     step,
     wants,
 )
+from orchestrator.engine.trouble import trouble
 from orchestrator.errors import (
     JournalError,
     LeaseLostError,
@@ -312,13 +306,7 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------- entering
 
     async def _relabel(self, items: Sequence[Item]) -> None:
-        """Stored exports whose labels have changed although their path has not."""
-        now = self._clock.now()
-        events = [
-            Planned(item.key, now, coordinates=dict(item.coordinates), path=item.path)
-            for item in items
-            if item.action is Action.SKIP and self._records[item.key].coordinates != dict(item.coordinates)
-        ]
+        events = relabelled(items, self._records, self._clock.now())
         if events:
             await self._write(events)
             self._manifest_stale = True
@@ -369,13 +357,13 @@ class Runner:
 
     def _brings(self, record: Record | None) -> bool:
         """Whether the run has work with such an export: `collect` only with what was begun."""
-        return self._command != "collect" or (record is not None and _is_begun(record))
+        return self._command != "collect" or (record is not None and is_begun(record))
 
     async def _begin(self, work: Sequence[Item]) -> None:
         """Journals what is new: exports never seen, labels that changed, finished ones that are wanted again."""
         events: list[Event] = []
         for item in work:
-            events.extend(self._beginnings(item))
+            events.extend(beginnings(item, self._records.get(item.key), self._clock.now()))
             if len(events) >= BATCH:
                 await self._write(events)
                 events = []
@@ -383,30 +371,6 @@ class Runner:
                     return
         if events:
             await self._write(events)
-
-    def _beginnings(self, item: Item) -> list[Event]:
-        now = self._clock.now()
-        record = self._records.get(item.key)
-        events: list[Event] = []
-        export = item.export
-        coordinates = dict(item.coordinates)
-        if export is not None and (record is None or (record.coordinates, record.path) != (coordinates, item.path)):
-            events.append(
-                Planned(
-                    item.key,
-                    now,
-                    coordinates=coordinates,
-                    path=item.path,
-                    impersonate=export.impersonate,
-                    window=(export.window.start, export.window.end),
-                    requests=tuple(export.parts),
-                )
-            )
-        if record is not None:
-            events.extend(
-                Revived(item.key, now, part.index, reason=item.reason) for part in record.parts if part.state in FINAL
-            )
-        return events
 
     # ---------------------------------------------------------------------------------------------------- the loop
 
@@ -569,9 +533,9 @@ class Runner:
         if before.state is State.GENERATING and after.state is not State.GENERATING:
             self._spending.finished(now, waiting=bool(self._wants.creations))
         self._notice(key, done.live, done.events)
-        if done.wants and (trouble := _trouble(fact, live, done.live)):
+        if done.wants and (told := trouble(fact, live, done.live)):
             again_at = min(want.at for want in done.wants)
-            self._observer.tell(Troubled(now, key, *trouble, max(now, again_at)))
+            self._observer.tell(Troubled(now, key, *told, max(now, again_at)))
         if isinstance(fact, Asked) and isinstance(fact.answer, Status) and after.state is State.GENERATING:
             self._history.unfinished(key, fact.sent_at)
         self._learning.learn(ref, self._records[ref[0]], fact, now)
@@ -729,32 +693,5 @@ _OUTCOMES: tuple[tuple[type[OrchestratorError], result.Outcome], ...] = (
 """What ends a run early, in the contract's order: the first is told when there are several."""
 
 
-def _is_begun(record: Record) -> bool:
-    """Something was asked for whose end is still to come: it can be collected."""
-    return any(
-        part.state not in FINAL and (part.live or part.intended_at is not None or part.state is State.VERIFIED)
-        for part in record.parts
-    )
-
-
 def _rank(error: OrchestratorError) -> int:
     return next(n for n, (kind, _) in enumerate(_OUTCOMES) if isinstance(error, kind))
-
-
-def _trouble(fact: Fact, before: Live, after: Live) -> tuple[str, str] | None:
-    """Code and message of a fact that is worth a word to people although it will be tried again."""
-    match fact:
-        case Posted(Broken(detail)):
-            return "api.create", f"creating the export: {detail}"
-        case Asked(_, Broken(detail)):
-            return "api.poll", f"asking for the export: {detail}"
-        case Asked(_, Status(status)) if after.unknown_status != before.unknown_status:
-            return "api.status", f"the service gives a status that its documentation does not name: {status}"
-        case UrlDied(status):
-            return "download.url", f"the signed URL has died (HTTP {status}); asking for a fresh one"
-        case FetchBroke(detail):
-            return "download.broken", f"downloading the file: {detail}"
-        case FetchWrong(_, code, message):
-            return code, message
-        case _:
-            return None
