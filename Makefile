@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
-export PYTHONDONTWRITEBYTECODE := 1
+# The tests start the program a thousand times: compiled once, it starts in a fraction of the time.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check docs bench format clean
