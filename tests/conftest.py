@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from types import SimpleNamespace
 
 import aiohttp
@@ -11,6 +12,12 @@ import aioresponses.core
 import fuzzing
 import pytest
 from aiohttp.client_proto import ResponseHandler
+
+# Whoever starts the tests in the background (`make test &` of a script, a runner under nohup) lets them inherit that SIGINT
+# and others are ignored. So would every program that a test starts, and then be sent one of them.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):  # fmt: skip
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 # pytest-asyncio asks for the current loop before it makes its own; Python 3.11 would make one that nobody closes, and
 # its ResourceWarning then fails whichever test the garbage collector wakes in.
