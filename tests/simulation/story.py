@@ -8,7 +8,8 @@ import hashlib
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,8 +28,9 @@ BROKEN = ("bug", "spinning", "deadlock")
 """Ways to end after which there is no story to tell on."""
 
 
-def play(seed: int, make: Callable[[int], World] = World) -> World:
-    """The world of `seed` when everything has happened in it."""
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Virtual time and a disk in memory are what a process finds; afterwards everything is as it was."""
     loop.install()
     collecting = gc.isenabled()
     gc.disable()
@@ -38,14 +40,20 @@ def play(seed: int, make: Callable[[int], World] = World) -> World:
             warnings.filterwarnings(
                 "ignore", "coroutine .* was never awaited", RuntimeWarning
             )  # nor begun, when death came
-            world = make(seed)
-            _play(world, random.Random(f"story {seed}"))
-        return world
+            yield
     finally:
         disk.uninstall()
         sys.unraisablehook = hook
         if collecting:
             gc.enable()
+
+
+def play(seed: int, make: Callable[[int], World] = World) -> World:
+    """The world of `seed` when everything has happened in it."""
+    with simulated():
+        world = make(seed)
+        _play(world, random.Random(f"story {seed}"))
+    return world
 
 
 def trace_hash(world: World) -> str:

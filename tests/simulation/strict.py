@@ -14,6 +14,7 @@ from evidence import Call
 from faults import Weather
 from loop import SimLoop
 from service import Reply, Service
+from story import simulated
 from world import Cell, World
 
 from benchmarks.schedule import greedy_at_a_rate
@@ -132,7 +133,8 @@ def play(limited: Limited, taken: Sequence[float], limits: Limits, seed: int = 0
     world.service = LimitedService(world, limited, taken, tale)
     before, SimLoop.most_steps = SimLoop.most_steps, 10_000_000
     try:
-        process = world.run()
+        with simulated():
+            process = world.run()
     finally:
         SimLoop.most_steps = before
     assert process.report is not None, process.error
