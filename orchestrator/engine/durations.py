@@ -39,7 +39,7 @@ _GUESS_SPREAD = 1.0
 """The standard deviation of the guess's logarithm: a factor of three either way is no surprise."""
 _LEAST_SPREAD = 0.03
 _WIDE, _FLOOR = 1e-4, 1e-12
-"""How much of a log-normal is as wide as the guess, and the least probability of a cell: an export that outlives all that was
+"""How much of a log-normal is at least as wide as the guess, and the least probability of a cell: an export that outlives all that was
 believed is then expected to take a few times as long as its age, and not until the end of the grid."""
 
 
@@ -127,7 +127,7 @@ def _shape(mass: Sequence[float]) -> tuple[float, float]:
 
 
 def _log_normal(mean: float, spread: float) -> list[float]:
-    """A log-normal distribution on the grid. A little of it is as wide as the guess, so that no cell is impossible."""
+    """A log-normal distribution on the grid. A little of it is at least as wide as the guess, so that no cell is impossible."""
     narrow, wide = _heights(mean, spread), _heights(mean, max(_GUESS_SPREAD, 2 * spread))
     return [(1 - _WIDE) * one + _WIDE * other + _FLOOR for one, other in zip(narrow, wide, strict=True)]
 

@@ -200,7 +200,9 @@ class CapFinder:
     def __init__(self, ceiling: int, start: int | None = None, known: int | None = None) -> None:
         self._ceiling = ceiling
         most = min(ceiling, known or start or ceiling)
-        self._now = self._before = _Cap(most, known is not None, known, FIRST_HOLD, -math.inf)
+        self._now = _Cap(most, known is not None, known, FIRST_HOLD, -math.inf)
+        self._before: _Cap | None = None
+        """As it was before the latest refusal, until it grows."""
         self._reached = -1
         """One was accepted beside so many that were not known to be finished."""
         self._accepted: Counter[int] = Counter()
@@ -244,19 +246,20 @@ class CapFinder:
         if sent_at <= self._refused_at:
             return  # under way together with one that was refused: one lesson, not several
         self._refused_at = now
-        before = self._before = self._now
+        self._before = before = self._now
         hold = min(2 * before.hold, LONGEST_HOLD) if before.known and not in_doubt else before.hold
         held_until = now + (_HOLD_IN_DOUBT if in_doubt else hold)
         self._now = _Cap(max(1, min(before.most, beside)), True, beside, hold, held_until)
         self._reached = min(self._reached, self.most - 1)
 
     def pardon(self) -> None:
-        """The latest refusal was another limit's after all."""
-        self._now = self._before
+        """The latest refusal was another limit's after all; a cap that has grown since stays as it is."""
+        if self._before is not None:
+            self._now, self._before = self._before, None
 
     def finished(self, now: float, *, pressed: bool) -> None:
         """An export has finished; `pressed`: others wait for its place."""
         if pressed and now >= self._now.held_until and self._reached >= self.most - 1:
             most = min(self._ceiling, self.most + 1)
             held_until = now + self._now.hold / 4 if self.known else self._now.held_until
-            self._now = replace(self._now, most=most, held_until=held_until)
+            self._now, self._before = replace(self._now, most=most, held_until=held_until), None

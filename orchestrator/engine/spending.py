@@ -32,6 +32,7 @@ _ENOUGH_CREATIONS = 1 / 3
 """Where such a share of the requests are creations and they fill the rate, it is the rate that holds the run up: polls can
 hardly be saved."""
 _SMOOTHING = 0.02
+"""The weight of a request in that share: some fifty of them count."""
 ENOUGH_TO_LEARN = 5
 """Durations known, from which their 95 % quantile says how long a ghost may run."""
 

@@ -103,6 +103,19 @@ def test_a_cap_that_was_blamed_in_doubt_is_given_back_when_a_poll_is_refused(it)
     assert not it.cap.known
 
 
+def test_a_cap_that_has_grown_since_is_not_taken_back_to_what_it_was(it):
+    it.refuse(5)
+    it.refuse(5)
+    for _ in range(20):
+        it.now += 30.0
+        it.accept(it.cap.most - 1)
+        it.cap.finished(it.now, pressed=True)
+    grown = it.cap.most
+    assert grown > CAP
+    it.refuse()
+    assert it.cap.most == grown
+
+
 def test_what_was_too_many_once_is_too_many_again(it):
     it.refuse(5)
     it.refuse(5)
