@@ -16,7 +16,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.engine.ports import Turn
@@ -132,21 +132,26 @@ class _Known:
     closed_until: float = 0.0
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
     """For each run its unfinished exports, and when it was seen last."""
+    length: int = _LARGEST
+    """Bytes that it said it in, at most."""
 
     @classmethod
     def read(cls, fd: int) -> _Known:
         """Nothing if the file says what no run has written."""
         try:
-            said = json.loads(os.pread(fd, _LARGEST, 0))
+            data = os.pread(fd, _LARGEST, 0)
+            said = json.loads(data)
             runs = {str(name): (int(count), float(seen)) for name, (count, seen) in said["runs"].items()}
-            return cls(float(said["next"]), float(said["closed_until"]), runs)
+            return cls(float(said["next"]), float(said["closed_until"]), runs, len(data))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return cls()
 
     def write(self, fd: int) -> None:
-        data = json.dumps(asdict(self)).encode()
+        # Each request comes by here: `asdict` would copy what is only to be read, and take longer than all else together.
+        data = json.dumps({"next": self.next, "closed_until": self.closed_until, "runs": self.runs}).encode()
         os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))
+        if len(data) < self.length:
+            os.ftruncate(fd, len(data))
 
 
 def _open(path: Path) -> int:
