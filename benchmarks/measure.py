@@ -67,9 +67,9 @@ def run_job(folder: Path, job: str, *, tree: bool = False) -> Cost:
     return measured([*ORCHESTRATOR, "run", "job.yaml", "--json", "--quiet", "--no-progress"], folder, tree=tree)
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder that goes away with its block."""
-    return tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
+def scratch(where: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes away with its block, in `where` or where temporary files usually lie."""
+    return tempfile.TemporaryDirectory(prefix="bench-", dir=where, ignore_cleanup_errors=True)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -1,10 +1,14 @@
 """How fast bytes become a verified file.
 
-    python -m benchmarks.transfer [--sizes 64 1000] [--rounds 3]
+    python -m benchmarks.transfer [--sizes 64 1000] [--rounds 3] [--folder /var/tmp /dev/shm]
 
 A static file host runs in a process of its own, so that it does not slow anybody down. Each transfer runs in a new process,
 which times itself from the request to the finished file: its start-up is in none of the figures. The sides run in turn, and
 ratios are taken round by round.
+
+Files lie in `--folder`, on a disk unless it is told otherwise. Who makes his file durable waits for that disk, and who does
+not never meets it: his file is gone before the system has written a byte. So there is a row for what the disk alone
+takes, and a folder in memory (`/dev/shm`) shows the path without it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -39,8 +44,10 @@ from orchestrator.simulator.scenario import Scenario
 from orchestrator.storage.local import LocalStorage
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = (sys.executable, "-m", "benchmarks.transfer")
 ROW = 600
 PIECE = 64 * 1024
+BLOCK = 1024 * 1024
 MONTH = {"timezone": "UTC", "start": 1735689600, "end": 1738368000, "resultFormat": "Json"}
 
 Found = tuple[float, str, int | None]
@@ -83,6 +90,15 @@ async def uncounted(url: str, folder: Path) -> Found:
 
 async def one_by_one(url: str, folder: Path) -> Found:
     """What a careful script does."""
+    return await _chain(url, folder, durable=False)
+
+
+async def durable(url: str, folder: Path) -> Found:
+    """What it does if it promises as much as the program."""
+    return await _chain(url, folder, durable=True)
+
+
+async def _chain(url: str, folder: Path, *, durable: bool) -> Found:
     path = folder / "file.json"
     began = time.perf_counter()
     curl = await asyncio.create_subprocess_exec("curl", "--silent", "--fail", "--output", path, url)
@@ -99,6 +115,10 @@ async def one_by_one(url: str, folder: Path) -> Found:
             rows += len(orjson.loads(b"[" + rest[:cut] + b"]"))
             rest = rest[cut + 1 :]
     rows += len(orjson.loads(b"[" + rest))
+    if durable:
+        _sync(path)
+        path.rename(folder / "finished.json")
+        _sync(folder)
     return time.perf_counter() - began, sha256, rows
 
 
@@ -114,22 +134,45 @@ async def whole(url: str, folder: Path) -> Found:
         return time.perf_counter() - began, sha256, rows
 
 
+async def disk_alone(url: str, folder: Path) -> Found:
+    """So many bytes written and fsynced. Nobody who promises that they are on the disk can be faster."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        size, block = answer.content_length or 0, await answer.content.readexactly(BLOCK)
+    began = time.perf_counter()
+    path = folder / "file.json"
+    with path.open("wb", buffering=0) as file:
+        for start in range(0, size, BLOCK):
+            file.write(block[: size - start])
+        os.fsync(file.fileno())
+    return time.perf_counter() - began, "", None
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
 SIDES: dict[str, Callable[[str, Path], Coroutine[None, None, Found]]] = {
     "verified": verified,
     "uncounted": uncounted,
     "one by one": one_by_one,
+    "durable": durable,
     "whole": whole,
+    "disk": disk_alone,
 }
 NAMES = {
     "verified": "received, checked, counted, hashed, fsynced, renamed",
     "uncounted": "the same without a look at the rows",
     "one by one": "`curl -o`, then hashlib, then orjson on pieces of 64 KiB; nothing fsynced",
+    "durable": "the same chain, its file fsynced and renamed in the end",
     "whole": "aiohttp and the body read whole, then orjson, hashlib, a plain write",
+    "disk": "the disk alone: as many bytes written and fsynced",
 }
 
 
-def play_side(name: str, url: str) -> None:
-    with scratch() as folder:
+def play_side(name: str, url: str, where: Path) -> None:
+    with scratch(where) as folder:
         print(json.dumps(asyncio.run(SIDES[name](url, Path(folder)))))
 
 
@@ -158,7 +201,7 @@ def serve(path: Path) -> None:
 
 @contextlib.contextmanager
 def file_host(path: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.transfer", "--serve", str(path)]
+    command = [*PROGRAM, "--serve", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:
@@ -181,23 +224,23 @@ def make_file(path: Path, size: int) -> tuple[str, int]:
 # -------------------------------------------------------------------------------------------------------- the figures
 
 
-def transfers(size: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def transfers(size: int, rounds: int, where: Path) -> dict[str, list[tuple[float, float]]]:
     """Seconds and peak memory (MB) of each side, round by round."""
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in SIDES}
-    with scratch() as folder:
+    with scratch(where) as folder:
         path = Path(folder) / "file.json"
         sha256, rows = make_file(path, size)
         with file_host(path) as url:
             for turn in range(rounds):
                 names = list(SIDES)
                 for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                    command = [sys.executable, "-m", "benchmarks.transfer", "--side", name, url]
-                    cost = measured(command, Path(folder), env={"PYTHONPATH": str(ROOT)})
+                    side = ["--folder", str(where), "--side", name, url]
+                    cost = measured([*PROGRAM, *side], Path(folder), env={"PYTHONPATH": str(ROOT)})
                     seconds, *found = json.loads(cost.output)
-                    if found != [sha256, None if name == "uncounted" else rows]:
+                    if name != "disk" and found != [sha256, None if name == "uncounted" else rows]:
                         sys.exit(f"{name} found {found}")
                     figures[name].append((seconds, cost.peak_mb))
-                say(f"transfer {size // MB} MB, round {turn + 1}")
+                say(f"transfer {size // MB} MB in {where}, round {turn + 1}")
     return figures
 
 
@@ -205,30 +248,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 1000], metavar="MB")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, nargs="+", default=[Path(tempfile.gettempdir())], metavar="DIR")
     parser.add_argument("--side", nargs=2, metavar=("NAME", "URL"), help=argparse.SUPPRESS)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve is not None:
         return serve(args.serve)
     if args.side is not None:
-        return play_side(*args.side)
-    table = {size: transfers(size * MB, args.rounds) for size in args.sizes}
-    print("\n".join(header("size", "path", "MB/s: min", "median", "max", "peak memory of its process, MB")))
-    for size, figures in table.items():
+        return play_side(*args.side, *args.folder)
+    table = {
+        (f"{size} MB in {where}", size): transfers(size * MB, args.rounds, where)
+        for where in args.folder
+        for size in args.sizes
+    }
+    print("\n".join(header("file", "path", "MB/s: min", "median", "max", "peak memory of its process, MB")))
+    for (file, size), figures in table.items():
         for name, costs in figures.items():
             rates = spread([size / seconds for seconds, _ in costs], 0)
-            print(row(f"{size} MB", NAMES[name], rates, f"{max(peak for _, peak in costs):.0f}"))
+            print(row(file, NAMES[name], rates, f"{max(peak for _, peak in costs):.0f}"))
     print()
-    print("\n".join(header("size", "throughput, round by round", "min", "median", "max")))
-    for size, figures in table.items():
+    print("\n".join(header("file", "throughput, round by round", "min", "median", "max")))
+    for (file, _), figures in table.items():
         seconds = {name: [cost[0] for cost in costs] for name, costs in figures.items()}
         for name, words in (
             ("one by one", "`curl -o`, hashlib, orjson one by one"),
+            ("durable", "the same chain, fsynced"),
             ("whole", "the body whole"),
             ("uncounted", "our own without a look at the rows"),
         ):
             ratios = [other / own for other, own in zip(seconds[name], seconds["verified"], strict=True)]
-            print(row(f"{size} MB", f"ours ÷ {words}", spread(ratios)))
+            print(row(file, f"ours ÷ {words}", spread(ratios)))
     return None
 
 
