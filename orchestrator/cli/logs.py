@@ -151,8 +151,9 @@ class LogObserver:
     """
 
     def __init__(self, log: FilteringBoundLogger | None = None) -> None:
-        """`log` is where the lines go; otherwise to what has been configured."""
-        self._log: FilteringBoundLogger = log or structlog.get_logger()
+        """`log` is where the lines go; otherwise to what has been configured by now."""
+        # What `get_logger` gives looks its settings up again for each line, also for those that nobody is to see.
+        self._log: FilteringBoundLogger = log or structlog.get_logger().bind()
         self._labels: dict[str, str] = {}
 
     def tell(self, told: Told) -> None:

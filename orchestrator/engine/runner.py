@@ -519,14 +519,15 @@ class Runner:
         key, index = ref
         live = live or self._lives[ref]
         now = self._clock.now()
-        done = step(self._records[key], index, live, fact, now=now, policy=self._policy, chance=self._random.random)
+        record = self._records[key]
+        done = step(record, index, live, fact, now=now, policy=self._policy, chance=self._random.random)
         events = list(done.events)
         if any(isinstance(event, Stored) for event in events) and key in self._supersedes:
             path = done.record.path
             events.append(Superseded(self._supersedes.pop(key), now, by=key, path=path))
-        before = self._records[key].parts[index]
+        before = record.parts[index]
         if events:
-            await self._write(events)
+            await self._write(events, (record, done.record) if len(done.events) == 1 else None)
         self._lives[ref] = done.live
         after = done.record.parts[index]
         self._spending.changed(before, after, now)
@@ -544,12 +545,15 @@ class Runner:
             self._open.discard(ref)
             self._wants.drop(ref)
             del self._lives[ref]
-        self._wake()
+        if not isinstance(fact, Posting):  # an intent makes no room for anything
+            self._wake()
 
-    async def _write(self, events: Sequence[Event]) -> None:
+    async def _write(self, events: Sequence[Event], folded: tuple[Record, Record] | None = None) -> None:
+        """`folded` are a record before and after the first of the events, for whoever has folded it already."""
         await self._journal.append(events)
         for event in events:
-            record = apply(self._records.get(event.key), event)
+            before = self._records.get(event.key)
+            record = folded[1] if folded is not None and folded[0] is before else apply(before, event)
             self._records[event.key] = record
             self._observer.tell(ExportChanged(event.at, record, event.kind))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 
 import pytest
 from fakes import World, make_export, make_exports
@@ -22,6 +23,9 @@ from orchestrator.engine.policy import Retry
 from orchestrator.engine.ports import Broken, Denied, FileBroken, Invalid, Status, Throttled
 from orchestrator.engine.states import State
 from orchestrator.errors import StorageError
+from orchestrator.job.expand import Export
+from orchestrator.journal.memory import MemoryJournal
+from orchestrator.journal.records import record_from_text
 
 pytestmark = pytest.mark.looptime
 
@@ -490,3 +494,32 @@ async def test_the_clock_may_jump_between_two_runs(shift, park_after):
     assert world.good(*world.exports)
     assert asyncio.get_running_loop().time() - began < 600
     assert world.part(world.exports[0]).state is State.STORED
+
+
+# ------------------------------------------------------------------------------------------------------------- parts
+
+
+class Halves(Export):
+    """An export that is asked for in two requests."""
+
+    @property
+    def parts(self):
+        return ({**self.request, "half": 1}, {**self.request, "half": 2})
+
+
+async def test_what_becomes_of_one_part_while_the_other_is_being_journalled_is_kept(monkeypatch):
+    async def slow(journal, events):
+        await asyncio.sleep(0.3)
+        await append(journal, events)
+
+    append = MemoryJournal.append
+    monkeypatch.setattr(MemoryJournal, "append", slow)
+    usual = make_export()
+    world = World(
+        [Halves(**{field.name: getattr(usual, field.name) for field in fields(usual)})], requests_per_second=50
+    )
+    await world.run()
+    key = usual.key
+    believed = world.runner._records[key]
+    assert believed == record_from_text(world.disk.records[key])
+    assert [part.state for part in believed.parts] == [State.STORED, State.STORED]
