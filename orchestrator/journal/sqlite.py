@@ -1,7 +1,8 @@
 """The journal in SQLite: one thread writes, in groups, and answers when the group is durable.
 
 A commit costs a wait for the disk, however much is in it. So while one group is on its way, everybody else's events
-gather in a queue and become the next group.
+gather in a queue and become the next group. And to wake the thread costs more than most of what it is told: what comes within
+one round of the loop goes to it together.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from orchestrator.journal.records import found_nothing_to_do, report_row, to_tex
 from orchestrator.journal.versions import MIGRATIONS, Migration
 
 GROUP = 1000
-"""Callers in one commit at most: a bound on how long the first of them waits."""
+"""Callers after which a commit takes no more along: a bound on how long the first of them waits."""
 
 NOTES_EVERY = 1.0
 """Seconds: an account's notes change with each export, and the last ones say it all."""
@@ -68,7 +69,9 @@ class SqliteJournal:
         self._clock = clock
         self._migrations = migrations
         self._filesystem = filesystem
-        self._queue: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
+        self._round: list[_Wish] = []
+        """What has come in this round of the loop."""
+        self._queue: queue.SimpleQueue[list[_Wish]] = queue.SimpleQueue()
         self._open = False
         self._noted: set[str] = set()
         self._noted_at = -math.inf
@@ -134,16 +137,23 @@ class SqliteJournal:
     def _put(self, wish: _Wish) -> None:
         if not self._open:
             raise RuntimeError("the journal is not open")
-        self._queue.put(wish)
+        if not self._round:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._round.append(wish)
+
+    def _hand_over(self) -> None:
+        wishes, self._round = self._round, []
+        self._queue.put(wishes)
 
     def _abandon(self, opened: asyncio.Future[Snapshot], error: Exception) -> None:
         """There is no thread any more: whoever has called meanwhile (its opener may be cancelled) must not wait."""
         self._open = False
         _settle(opened, None, error)
+        self._hand_over()
         with contextlib.suppress(queue.Empty):
             while True:
-                wish = self._queue.get_nowait()
-                _settle(wish.answer, None, None if wish.write is None else error)
+                for wish in self._queue.get_nowait():
+                    _settle(wish.answer, None, None if wish.write is None else error)
 
     # ------------------------------------------------------------------------------------------- the writer's thread
 
@@ -172,10 +182,10 @@ class SqliteJournal:
 
     def _gather(self) -> list[_Wish]:
         """Waits for one wish, and takes along what else is there by then."""
-        wishes = [self._queue.get()]
+        wishes = self._queue.get()
         with contextlib.suppress(queue.Empty):
             while len(wishes) < GROUP:
-                wishes.append(self._queue.get_nowait())
+                wishes += self._queue.get_nowait()
         return wishes
 
     def _commit(self, loop: asyncio.AbstractEventLoop, database: Database, wishes: Sequence[_Wish]) -> None:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -365,6 +366,19 @@ async def test_an_open_that_was_cancelled_can_be_closed(tmp_path, folder):
     with pytest.raises(asyncio.CancelledError):
         await opening
     await journal.close()
+    await journal.close()
+
+
+async def test_whoever_writes_while_the_opening_fails_is_told(tmp_path):
+    journal = journal_in(tmp_path / "none")
+    opening = asyncio.create_task(journal.open())
+    await asyncio.sleep(0)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "journal"]:
+        thread.join()  # it has failed, and the loop is to hear of it in its next round
+    with pytest.raises(JournalError):
+        await journal.append([planned("a")])
+    with pytest.raises(JournalError):
+        await opening
     await journal.close()
 
 
