@@ -160,7 +160,8 @@ class LogObserver:
         log = self._log
         match told:
             case ExportChanged(record=record, event=event):
-                self._labels[record.key] = label(record.coordinates)
+                if event == "planned" or record.key not in self._labels:
+                    self._labels[record.key] = label(record.coordinates)
                 self._changed(record, event)
             case Learned():
                 log.debug("learned", **_learned(told))

@@ -2,6 +2,7 @@ import io
 import json
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -88,6 +89,16 @@ def tell_all():
     observer = LogObserver()
     for told in EVENTS:
         observer.tell(told)
+
+
+def test_an_export_is_called_by_its_latest_labels(log):
+    lines = log()
+    observer = LogObserver()
+    before = record(State.WAITING)
+    observer.tell(ExportChanged(T, before, "planned"))
+    observer.tell(ExportChanged(T, replace(before, coordinates={**before.coordinates, "team": "help"}), "planned"))
+    observer.tell(RequestSent(T, "create", "k1-abc"))
+    assert [line["export"] for line in lines()] == ["support 2024-05", "help 2024-05", "help 2024-05"]
 
 
 def test_every_event_is_a_line_with_its_level(log):
