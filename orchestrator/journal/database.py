@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +68,11 @@ class Database:
         self._reserve.release()
 
     def _attempt(self, writes: Sequence[Write]) -> list[Exception | None]:
+        def known(key: str) -> Record | None:
+            return changed.get(key) or self._shelf.get(key)
+
         answers: list[Exception | None] = []
         changed: dict[str, Record] = {}
-        known = ChainMap[str, Record](changed, self._shelf)  # type: ignore[arg-type]  # it writes to the first of them alone
         rows: list[tuple[str, int, str, float, str]] = []
         statements: list[tuple[str, tuple[Any, ...]]] = []
         for write in writes:

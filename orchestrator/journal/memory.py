@@ -49,7 +49,7 @@ class MemoryJournal:
         await asyncio.sleep(0)  # a cancellation here finds nothing written …
         self._check_lease()
         rows = [event_row(event) for event in events]
-        changed = fold(events, self._records)
+        changed = fold(events, self._records.get)
         self._records.update(changed)
         self.disk.records.update((key, record_text(record)) for key, record in changed.items())
         self.disk.events += rows

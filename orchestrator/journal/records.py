@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.engine.states import Event, Record, apply, event_to_json, record_from_json, record_to_json
 
 
-def fold(events: Sequence[Event], known: Mapping[str, Record]) -> dict[str, Record]:
-    """The records that `events` change, as they are afterwards. Raises `IllegalMove`; `known` is left as it is."""
+def fold(events: Sequence[Event], known: Callable[[str], Record | None]) -> dict[str, Record]:
+    """The records that `events` change, as they are afterwards; `known` gives them by their key as they are. Raises `IllegalMove`."""
     changed: dict[str, Record] = {}
     for event in events:
-        changed[event.key] = apply(changed.get(event.key) or known.get(event.key), event)
+        changed[event.key] = apply(changed.get(event.key) or known(event.key), event)
     return changed
 
 

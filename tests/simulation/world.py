@@ -559,7 +559,7 @@ class SimJournal:
     def _commit(self, events: Sequence[Event]) -> None:
         world = self.world
         rows = [event_row(event) for event in events]
-        changed = fold(events, world.records)
+        changed = fold(events, world.records.get)
         world.records.update(changed)
         world.journal.records.update((key, record_text(record)) for key, record in changed.items())
         world.journal.events += rows
