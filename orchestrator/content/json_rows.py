@@ -42,10 +42,14 @@ class JsonRows:
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes. Raises `ContentError` as soon as the body can't be right any more."""
-        self._pending += data
-        scanner = self._scanner or self._begin(last=False)
-        if scanner:
-            self._advance(scanner)
+        with memoryview(data) as view:
+            for at in range(
+                0, len(data), PIECE
+            ):  # so `_pending` stays small: to make it grow costs more than to look at it
+                self._pending += view[at : at + PIECE]
+                scanner = self._scanner or self._begin(last=False)
+                if scanner:
+                    self._advance(scanner)
 
     def finish(self) -> int:
         """The number of rows. Raises `ContentError` unless the body was whole."""

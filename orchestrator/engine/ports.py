@@ -231,8 +231,8 @@ class Checker(Protocol):
     def feed(self, raw: bytes) -> Iterable[bytes]:
         """Takes bytes as received, gives the decoded bytes to store. Raises `ContentError`."""
 
-    def finish(self) -> Digest:
-        """The body is whole. Raises `ContentError` if its content is not."""
+    def finish(self) -> tuple[int, int | None]:
+        """The body is whole: the bytes given, and the rows in them. Raises `ContentError` if its content is not."""
 
 
 class Contents(Protocol):
@@ -253,13 +253,15 @@ class Writer(Protocol):
     def temp(self) -> str: ...
 
     async def write(self, data: bytes) -> None:
-        """Appends. Small pieces are gathered into blocks; bytes may wait in memory until `finish`."""
+        """Appends. Small pieces are gathered into blocks; bytes may wait in memory until `finish`, and so may the word that
+        the place refused them.
+        """
 
     async def restart(self) -> None:
         """Forgets everything written."""
 
-    async def finish(self) -> None:
-        """Everything written is durable under the temporary name when this returns."""
+    async def finish(self) -> str:
+        """Everything written is durable under the temporary name when this returns. Gives the sha256 of it."""
 
     async def close(self) -> None:
         """Gives the handle back, whatever state the file is in, after any write still under way has ended."""

@@ -1,4 +1,4 @@
-"""One attempt to bring a file here: received, decoded, checked and written in one pass.
+"""One attempt to bring a file here: received, decoded, checked, hashed and written in one pass.
 
 What a broken attempt has left is kept for the next one within the run, which goes on by `Range` if the host proves
 that the file is still the same. It is not kept over the end of a process: a hash can't be taken up again, so the bytes
@@ -49,6 +49,7 @@ class Transfers:
         self._storage = storage
         self._contents = contents
         self._kept = kept
+        _keep_memory()
         self._partials: dict[Ref, _Partial] = {}
 
     def received(self, ref: Ref) -> int:
@@ -63,11 +64,10 @@ class Transfers:
         """
         partial = self._partials.pop(ref, None) or _Partial(await self._storage.create())
         try:
-            digest = await self._receive(partial, url, kind, progress)
-            await partial.writer.finish()
+            size, rows = await self._receive(partial, url, kind, progress)
+            sha256 = await partial.writer.finish()
             if partial.checker is not None and partial.checker.inspect is not None:
                 rows = await self._storage.inspect_temp(partial.writer.temp, partial.checker.inspect)
-                digest = Digest(digest.bytes, digest.sha256, rows)
             await partial.writer.close()
         except (FileBroken, FileRefused):
             if partial.can_go_on:
@@ -78,9 +78,11 @@ class Transfers:
         except BaseException:
             await self._discard(partial)
             raise
-        return digest, partial.writer.temp
+        return Digest(size, sha256, rows), partial.writer.temp
 
-    async def _receive(self, partial: _Partial, url: SignedUrl, kind: str, progress: Progress) -> Digest:
+    async def _receive(
+        self, partial: _Partial, url: SignedUrl, kind: str, progress: Progress
+    ) -> tuple[int, int | None]:
         offset, validator = (partial.received, partial.validator) if partial.can_go_on else (0, None)
         async with self._files.open(url, offset=offset, validator=validator) as body:
             checker = partial.checker
@@ -115,3 +117,11 @@ class Transfers:
         while self._partials:
             _, partial = self._partials.popitem()
             await self._discard(partial)
+
+
+def _keep_memory() -> None:
+    """Has the C library keep what a transfer frees, for the next block, instead of fetching each anew from the system, page by page.
+
+    glibc learns from the largest block that it saw come and go; where memory is managed otherwise this does nothing.
+    """
+    bytes(8 * 1024 * 1024)

@@ -19,9 +19,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, ParamSpec, Self, TypeVar
+from typing import BinaryIO, ParamSpec, Self, TypeVar, TypeVarTuple
 
-import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 from anyio import CancelScope
 
@@ -29,6 +28,7 @@ from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
 from orchestrator.storage import folders
 from orchestrator.storage.folders import Held
+from orchestrator.storage.hashing import HashingFile
 from orchestrator.storage.manifest import NAME, decode, encode
 from orchestrator.storage.names import temp_name
 from orchestrator.storage.refusals import Place, refusal, refusing
@@ -36,6 +36,7 @@ from orchestrator.storage.threads import StoppableFile, settled
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 BLOCK = 1024 * 1024
 """Bytes gathered for one write: each is a hop to a thread and back, which small writes would drown in."""
@@ -187,17 +188,22 @@ class LocalStorage:
 
 
 class LocalWriter:
-    """Implements `Writer`. After a write that failed, only `restart` makes it of use again."""
+    """Implements `Writer`. After a write that failed, only `restart` makes it of use again.
+
+    One block is on its way to the disk while the next is gathered, so what the disk refuses is told by the call after that.
+    """
 
     def __init__(self, folder: Held, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
         self._temp = temp
         self._mode = mode
         self._pool = pool
+        self._raw: HashingFile | None = None
         self._file: AsyncFileIO | None = None
-        self._gathered = bytearray()
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._under_way: asyncio.Task[None] | None = None
         self._handed = self._sent_off = 0
-        self._failure: StorageError | None = None
 
     @property
     def temp(self) -> str:
@@ -207,69 +213,86 @@ class LocalWriter:
         await settled(self._opened())
 
     async def write(self, data: bytes) -> None:
-        self._gathered += data
-        if len(self._gathered) >= BLOCK:
-            await settled(self._flushed())
+        if data:
+            self._gathered.append(data)
+            self._size += len(data)
+        if self._size >= BLOCK:
+            await self._hand_over()
 
     async def restart(self) -> None:
-        self._gathered.clear()
-        self._failure = None
+        self._gathered, self._size = [], 0
+        await self._give_up()
         if self._handed:  # a new file has been emptied already, and most files are so small that each hop counts
             await settled(self._emptied())
 
-    async def finish(self) -> None:
+    async def finish(self) -> str:
+        await self._hand_over()
+        await self._landed()
         await settled(self._synced())
+        return self._hashing().sha256
 
     async def close(self) -> None:
+        await self._give_up()
         if self._file is not None:
             file, self._file = self._file, None
             with contextlib.suppress(OSError):  # what had to be durable was made so by `finish`
                 await settled(file.close())
 
+    async def _hand_over(self) -> None:
+        await self._landed()
+        block, self._gathered, self._size = self._gathered, [], 0
+        self._under_way = asyncio.ensure_future(self._flushed(block))
+
+    async def _landed(self) -> None:
+        """The block that was under way is written. One that failed stays, so that no later call takes the file for whole."""
+        if self._under_way is not None:
+            await settled(self._under_way)
+            self._under_way = None
+
+    async def _give_up(self) -> None:
+        with contextlib.suppress(StorageError):
+            await self._landed()
+        self._under_way = None
+
     async def _opened(self) -> None:
-        def opener(name: str, flags: int) -> int:
-            return os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=self._folder.fd)
-
         with refusing(self._temp, self._folder.place):
-            self._file = await aiofiles.open(self._temp, "xb", buffering=0, opener=opener, executor=self._pool)
+            self._raw = await self._hop(_new_file, self._folder.fd, self._temp)
+        self._file = AsyncFileIO(self._raw, loop=None, executor=self._pool)
 
-    async def _flushed(self) -> None:
+    async def _flushed(self, block: Sequence[bytes]) -> None:
         file = self._handle()
-        if self._failure is not None:
-            raise self._failure
-        block, self._gathered = memoryview(self._gathered), bytearray()
-        self._handed += len(block)
-        try:
-            with refusing(self._temp, self._folder.place):
-                while block:  # near the end of a disk or a limit, a write may take only a part
-                    block = block[await file.write(block) :]
-                if self._handed - self._sent_off >= STRETCH:
-                    await self._send_off(file.fileno())
-        except StorageError as error:
-            self._failure = error
-            raise
-
-    async def _send_off(self, fd: int) -> None:
-        start, self._sent_off = self._sent_off, self._handed
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, folders.send_off, fd, start, self._handed - start)
+        self._handed += sum(map(len, block))
+        with refusing(self._temp, self._folder.place):
+            if block:
+                await file.writelines(block)
+            if self._handed - self._sent_off >= STRETCH:
+                start, self._sent_off = self._sent_off, self._handed
+                await self._hop(folders.send_off, file.fileno(), start, self._handed - start)
 
     async def _emptied(self) -> None:
         with refusing(self._temp, self._folder.place):
-            await self._handle().seek(0)
-            await self._handle().truncate(0)
+            await self._hop(self._hashing().empty)
         self._handed = self._sent_off = 0
 
     async def _synced(self) -> None:
-        await self._flushed()
-        fd = self._handle().fileno()
         with refusing(self._temp, self._folder.place):
-            await asyncio.get_running_loop().run_in_executor(self._pool, _make_durable, fd, self._mode, self._folder.fd)
+            await self._hop(_make_durable, self._handle().fileno(), self._mode, self._folder.fd)
+
+    async def _hop(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
 
     def _handle(self) -> AsyncFileIO:
         if self._file is None:
             raise RuntimeError("the temporary file is closed")
         return self._file
+
+    def _hashing(self) -> HashingFile:
+        assert self._raw is not None, "open"
+        return self._raw
+
+
+def _new_file(folder: int, name: str) -> HashingFile:
+    return HashingFile(os.open(name, folders.NEW_FILE, 0o600, dir_fd=folder))
 
 
 def _make_durable(fd: int, mode: int, folder: int) -> None:

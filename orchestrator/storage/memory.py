@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, TypeVar
@@ -157,9 +158,10 @@ class MemoryWriter:
         await asyncio.sleep(0)
         self._blob.data.clear()
 
-    async def finish(self) -> None:
+    async def finish(self) -> str:
         await asyncio.sleep(0)
         self._blob.durable = bytes(self._blob.data)
+        return hashlib.sha256(self._blob.durable).hexdigest()
 
     async def close(self) -> None:
         await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """Every storage keeps the promises of `ports.Storage` and `ports.Writer`."""
 
 import contextlib
+import hashlib
 
 import pytest
 
@@ -90,6 +91,21 @@ async def test_writing_goes_on_after_finish(opened):
         await writer.close()
         await writer.close()
         assert await storage.inspect_temp(writer.temp, content) == b"onetwo"
+
+
+async def test_what_was_written_is_hashed(opened):
+    first, second = b"x" * (BLOCK + 5), b"y" * (2 * BLOCK)
+    async with opened() as storage:
+        writer = await storage.create()
+        await writer.write(first)
+        assert await writer.finish() == hashlib.sha256(first).hexdigest()
+        await writer.write(second)
+        assert await writer.finish() == hashlib.sha256(first + second).hexdigest()
+        await writer.restart()
+        assert await writer.finish() == hashlib.sha256().hexdigest()
+        await writer.write(second)
+        assert await writer.finish() == hashlib.sha256(second).hexdigest()
+        await writer.close()
 
 
 async def test_temporary_names_are_all_different(opened):

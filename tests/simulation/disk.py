@@ -8,6 +8,7 @@ rename is one operation on two folders, and is kept or lost as one.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import random
@@ -291,25 +292,30 @@ class SimHandle:
         self._os.close(self._fd)
 
 
-class SimAsyncFile:
-    """What `aiofiles.open` gives, as far as the storage uses it: each call is a hop to the executor."""
+class SimFile:
+    """What `HashingFile` is, as far as the storage uses it."""
 
-    def __init__(self, sim: SimOs, fd: int, hop: Callable[..., Any]) -> None:
+    def __init__(self, sim: SimOs, fd: int) -> None:
         self._os = sim
         self._fd = fd
-        self._hop = hop
+        self._sha256 = hashlib.sha256()
 
-    async def write(self, data: Any) -> int:
-        return await self._hop(self._os.write, self._fd, bytes(data))
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
 
-    async def seek(self, at: int) -> None:
-        await self._hop(self._os.seek, self._fd, at)
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        data = b"".join(pieces)
+        self._os.write(self._fd, data)
+        self._sha256.update(data)
 
-    async def truncate(self, size: int) -> None:
-        await self._hop(self._os.truncate, self._fd, size)
+    def empty(self) -> None:
+        self._os.seek(self._fd, 0)
+        self._os.truncate(self._fd, 0)
+        self._sha256 = hashlib.sha256()
 
-    async def close(self) -> None:
-        await self._hop(self._os.close, self._fd)
+    def close(self) -> None:
+        self._os.close(self._fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -337,7 +343,7 @@ _REAL = [
         (folders, "os"),
         (local, "os"),
         (local, "secrets"),
-        (local, "aiofiles"),
+        (local, "HashingFile"),
         (local, "StoppableFile"),
         (local, "ThreadPoolExecutor"),
     )
@@ -351,20 +357,12 @@ def uninstall() -> None:
         setattr(module, name, real)
 
 
-def install(sim: SimOs, loop: Any, token: Callable[[int], str]) -> None:
+def install(sim: SimOs, token: Callable[[int], str]) -> None:
     """Puts `sim` beneath the storage room, for one process."""
-
-    def hop(call: Callable[..., Any], *args: Any) -> Any:
-        return loop.run_in_executor(None, call, *args)
-
-    async def opened(name: str, mode: str, *, buffering: int, opener: Any, executor: Any) -> SimAsyncFile:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return SimAsyncFile(sim, await hop(opener, name, flags), hop)
-
     folders.os = sim  # type: ignore[assignment]
     local.os = sim  # type: ignore[assignment]
     local.secrets = SimpleNamespace(token_hex=token)  # type: ignore[assignment]
-    local.aiofiles = SimpleNamespace(open=opened)  # type: ignore[assignment]
+    local.HashingFile = lambda fd: SimFile(sim, fd)  # type: ignore[assignment,misc]
     local.StoppableFile = lambda fd, stop: io.BytesIO(sim.contents(fd))  # type: ignore[assignment,misc]
     local.ThreadPoolExecutor = lambda *args, **kwargs: SimpleNamespace(shutdown=lambda: None)  # type: ignore[assignment,misc]
 

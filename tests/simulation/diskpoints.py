@@ -101,14 +101,14 @@ def _caller(frame: types.FrameType | None) -> str | None:
 
 
 def _wrap_async_write(disk: Disk) -> None:
-    original = AsyncFileIO.write
+    original = AsyncFileIO.writelines
 
-    async def write(self: AsyncFileIO, data: Any) -> Any:
+    async def writelines(self: AsyncFileIO, pieces: Any) -> Any:
         if number := disk.failing("write", "_flushed"):
             raise OSError(number, os.strerror(number))
-        return await original(self, data)
+        return await original(self, pieces)
 
-    AsyncFileIO.write = write  # type: ignore[method-assign]  # that is what wrapping is
+    AsyncFileIO.writelines = writelines  # type: ignore[method-assign]  # that is what wrapping is
 
 
 # --------------------------------------------------------------------------------------------- the calls SQLite makes

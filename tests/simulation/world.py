@@ -325,7 +325,7 @@ class World:
         self.loop = loop = self.new_loop(f"loop {self.seed} {number}")
         sim = disks.SimOs(self.disk, self.before_disk, self.placed)
         tokens = random.Random(f"names {self.seed} {number}")
-        disks.install(sim, loop, lambda n: f"{tokens.getrandbits(8 * n):0{2 * n}x}")
+        disks.install(sim, lambda n: f"{tokens.getrandbits(8 * n):0{2 * n}x}")
         self.note(f"── process {number} (clock {self.offset:+g} s{', no more faults' if self.weather.calm else ''})")
         try:
             process.report = loop.run_until_complete(self._live(process, park_after, deadline, only))

@@ -30,33 +30,29 @@ def check(
     encoding: str | None = None,
     content_type: str | None = None,
     size: int = 7,
-) -> tuple[bytes, Digest]:
+) -> tuple[bytes, tuple[int, int | None]]:
     checker = Checker(format, encoding, content_type)
     out = b"".join(piece for at in range(0, len(raw), size) for piece in checker.feed(raw[at : at + size]))
     return out, checker.finish()
 
 
-def digest(data: bytes, rows: int | None) -> Digest:
-    return Digest(len(data), hashlib.sha256(data).hexdigest(), rows)
-
-
 @pytest.mark.parametrize(
     "content_type", [None, "", "application/json; charset=utf-8", "application/octet-stream", "text/plain"]
 )
-def test_json_is_passed_on_counted_and_hashed(content_type):
-    assert check(ROWS, content_type=content_type) == (ROWS, digest(ROWS, 30))
+def test_json_is_passed_on_and_counted(content_type):
+    assert check(ROWS, content_type=content_type) == (ROWS, (len(ROWS), 30))
 
 
 @given(size=st.integers(1, 400))
-def test_what_is_stored_and_hashed_is_the_decoded_file(size):
+def test_what_is_stored_and_counted_is_the_decoded_file(size):
     raw = gzip.compress(ROWS)
-    assert check(raw, encoding="gzip", size=size) == (ROWS, digest(ROWS, 30))
-    assert check(raw, size=size) == (ROWS, digest(ROWS, 30))
+    assert check(raw, encoding="gzip", size=size) == (ROWS, (len(ROWS), 30))
+    assert check(raw, size=size) == (ROWS, (len(ROWS), 30))
 
 
-def test_a_workbook_is_hashed_and_inspected_afterwards():
+def test_a_workbook_is_inspected_afterwards():
     data = workbook()
-    assert check(data, "xlsx") == (data, digest(data, None))
+    assert check(data, "xlsx") == (data, (len(data), None))
     inspect = Checker("xlsx", None, None).inspect
     assert inspect is not None
     assert inspect(io.BytesIO(data)) is None
@@ -75,7 +71,7 @@ def test_resuming_goes_on_where_the_bytes_stopped_unless_they_are_encoded():
     list(checker.feed(ROWS[:50]))
     assert checker.resumable
     list(checker.feed(ROWS[50:]))
-    assert checker.finish() == digest(ROWS, 30)
+    assert checker.finish() == (len(ROWS), 30)
     assert not Checker("json", "gzip", None).resumable
     unnamed = Checker("json", None, None)
     list(unnamed.feed(gzip.compress(ROWS)[:20]))
@@ -139,7 +135,7 @@ def test_a_stored_file_is_read_again_with_the_same_checks(tmp_path, data, format
     path.write_bytes(data)
     with path.open("rb") as file:
         file.seek(3)
-        assert digest_file(file, format) == digest(data, rows)
+        assert digest_file(file, format) == Digest(len(data), hashlib.sha256(data).hexdigest(), rows)
     path.write_bytes(data[:-1])
     with path.open("rb") as file, pytest.raises(ContentError) as caught:
         digest_file(file, format)

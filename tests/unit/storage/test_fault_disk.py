@@ -14,7 +14,8 @@ import pytest
 from orchestrator.api.resolver import DaemonResolver
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
-from orchestrator.storage import folders, local
+from orchestrator.storage import folders
+from orchestrator.storage.hashing import HashingFile
 from orchestrator.storage.local import BLOCK, THREADS, LocalStorage
 
 DATA = os.urandom(2 * BLOCK + 500)
@@ -154,20 +155,7 @@ class FullDisk:
         real_open = os.open
         make = self._needing(real_open)
         monkeypatch.setattr(folders.os, "open", lambda path, flags, *args, **kwargs: (make if flags & os.O_CREAT else real_open)(path, flags, *args, **kwargs))  # fmt: skip
-        open_file = local.aiofiles.open
-
-        async def opened(*args, **kwargs):
-            file = await open_file(*args, **kwargs)
-            real_write = file.write
-
-            async def write(block):
-                self._take()
-                return await real_write(block)
-
-            file.write = write
-            return file
-
-        monkeypatch.setattr(local.aiofiles, "open", opened)
+        monkeypatch.setattr(HashingFile, "writelines", self._needing(HashingFile.writelines))
 
     def _needing(self, real):
         def call(*args, **kwargs):
