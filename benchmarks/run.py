@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks.measure import say
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "RESULTS.md"
 PICTURES = HERE / "pictures"
+MEMORY = Path("/dev/shm")  # noqa: S108  a folder in memory, not a name that somebody could guess
 HEAD = """# Results
 
 Made by `make bench` (`benchmarks/run.py`). Read the ratios, not the absolute times: the machines are small and shared, the service is
@@ -91,8 +93,13 @@ SECTIONS = (
         "transfer",
         "From bytes to a verified file",
         "The aims: at least 1.3 times the throughput of `curl -o`, hashing and counting one after another, and at least 0.45 of "
-        "our own path without the row count.",
-        lambda full, rounds: ["--rounds", str(rounds), "--sizes", *(["64", "1000"] if full else ["64"])],
+        "our own path without the row count. That chain promises less: nothing of it is on the disk when it ends, so where the "
+        "disk alone takes less than 1.3 times what the chain does, nobody who fsyncs reaches the aim. The next row is the "
+        "same chain with our promise, and `/dev/shm` is memory, for the path without the disk.",
+        lambda full, rounds: [
+            *("--rounds", str(rounds), "--sizes", *(["64", "1000"] if full else ["64"])),
+            *("--folder", tempfile.gettempdir(), *(str(path) for path in [MEMORY] if path.is_dir())),
+        ],
     ),
     Section(
         "scale",
