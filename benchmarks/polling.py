@@ -108,7 +108,7 @@ def adaptive(
 def _due(asking: Asking, report: str) -> float:
     due = asking.due(report)
     assert due is not None, "what was begun is asked about"
-    return due
+    return due.at
 
 
 def stratified(exports: int, chance: random.Random) -> list[float]:

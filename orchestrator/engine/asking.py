@@ -7,7 +7,8 @@ courtesy  Exports of the length that the service's advice speaks of are asked ab
           ones are worth relatively more questions, for each wave of them waits for the one before it.
 budget    Requests a second are shared by creations and polls. As long as exports wait to be created, a place that is freed
           late costs throughput, and so does a creation that waits for its turn; the price at which the requests just
-          suffice to keep all places busy is the best for both.
+          suffice to keep all places busy is the best for both. A turn that would be lost all the same is worth a question
+          as soon as courtesy allows.
 
 While nothing is known of a class, its first exports take turns to climb a ladder of ages, so that somebody finds out soon
 how long they take, and each of them is asked about once or twice only.
@@ -20,6 +21,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.engine.durations import Estimate
 from orchestrator.engine.policy import Polling
@@ -30,8 +32,6 @@ KEPT = 150
 """Lessons of a class that its estimate is made of: enough for its shape, few enough to follow a service that changes."""
 _UNKNOWN = 0.2
 """Mean durations that a question costs while nobody has finished: those on the ladder ask for all."""
-_USE = 2.2
-"""The share of the requests a second that is planned for: more than there are, for turns at which nothing is due are lost."""
 DEAREST = 4.0
 """Mean durations that a question may cost at most."""
 _STEPS = 5
@@ -59,6 +59,14 @@ class Load:
     """Seconds from a question to its answer: the shortest time between two about one export."""
 
 
+class Due(NamedTuple):
+    """When to ask for a report. Seconds since the epoch."""
+
+    at: float
+    early: float
+    """From then on, if the turn would be lost otherwise."""
+
+
 @dataclass(slots=True)
 class _Watched:
     size: int
@@ -81,7 +89,8 @@ class _Class:
         self.rung = 0.0
         self._climber: _Watched | None = None
         self.ladder_ends = first
-        self.schedule = _at_first(first, longest)
+        self.schedule = self.courteous = _at_first(first, longest)
+        """The best for the budget; the best if requests cost no more than courtesy asks for."""
 
     @property
     def is_due(self) -> bool:
@@ -114,13 +123,13 @@ class _Class:
         low, high = courtesy(mean), DEAREST * mean
         if not self.lessons:
             low = max(low, _UNKNOWN * mean)
-        self.schedule = solve(self._estimate.mass, low, self._longest, load.latency)
-        if _demand(self.schedule, load, share) <= _USE * load.per_second * share:
+        self.schedule = self.courteous = solve(self._estimate.mass, low, self._longest, load.latency)
+        if _demand(self.schedule, load, share) <= load.per_second * share:
             return
         for _ in range(_STEPS):
             price = math.sqrt(low * high)
             self.schedule = solve(self._estimate.mass, price, self._longest, load.latency)
-            if _demand(self.schedule, load, share) > _USE * load.per_second * share:
+            if _demand(self.schedule, load, share) > load.per_second * share:
                 low = price
             else:
                 high = price
@@ -250,19 +259,19 @@ class Asking:
 
     # ---------------------------------------------------------------------------------------------------------- when
 
-    def due(self, report_id: str) -> float | None:
+    def due(self, report_id: str) -> Due | None:
         """When to ask for it next; None for a report that is none of ours."""
         watched = self._reports.get(report_id)
         if watched is None:
             return None
         known = self._class(watched.size)
         age = known.schedule.after(watched.low)
+        early = min(age, known.courteous.after(watched.low))
         if watched.asked >= PATIENCE:
-            age = max(age, watched.low + min(patience(watched.low, self._polling.every), self._polling.max))
-        at = watched.created_at + age
+            age = early = max(age, watched.low + min(patience(watched.low, self._polling.every), self._polling.max))
         if known.climbs and watched is known.climber():
-            at = min(at, watched.created_at + known.next_rung())
-        return at
+            age = min(age, known.next_rung())
+        return Due(watched.created_at + age, watched.created_at + min(age, early))
 
     def replan(self, load: Load) -> bool:
         """Takes the latest lessons and the load to heart; whether that has changed when reports are due."""

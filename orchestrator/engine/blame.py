@@ -4,13 +4,15 @@ A refused poll speaks of the rate. So does a creation that was refused beside fe
 beside which many were accepted in a row. A creation that was refused beside as many as an earlier one, or while the rate
 was hardly used, speaks of the cap. Anything else may be either. Then the rate is blamed first; if another creation is
 refused soon although the rate was cut, and no poll was in between, it was the cap both times. Whoever was blamed in doubt
-is pardoned when the other turns out to have been it.
+is pardoned when the other turns out to have been it. A request that used a turn kept from before, close behind another, speaks
+first of all of that.
 """
 
 from __future__ import annotations
 
 import math
 
+from orchestrator.engine.burst import BurstFinder
 from orchestrator.engine.finding import CapFinder, RateFinder
 
 PROOF = 20
@@ -20,8 +22,9 @@ DOUBT = 16
 
 
 class Blame:
-    def __init__(self, pace: RateFinder, cap: CapFinder) -> None:
+    def __init__(self, pace: RateFinder, burst: BurstFinder, cap: CapFinder) -> None:
         self._pace = pace
+        self._burst = burst
         self._cap = cap
         self._suspect: RateFinder | CapFinder | None = None
         """Was blamed for what may have been the other's."""
@@ -40,7 +43,10 @@ class Blame:
             accepted = cap.accepted_beside(beside)
             cap.doubt(beside)
         if not beside or accepted >= PROOF:
-            pace.refused(now)
+            if self._burst.refused(now, sent_at):
+                pace.unasked()
+            else:
+                pace.refused(now)
             if suspect is cap:
                 cap.pardon()
         elif cap.was_exceeded(beside) or pace.idles:
@@ -49,6 +55,8 @@ class Blame:
             cap.refused(now, sent_at, beside, in_doubt=True)
             pace.pardon()
             self._suspect = cap
+        elif self._burst.refused(now, sent_at):
+            pace.unasked()
         else:
             pace.refused(now, in_doubt=True)
             self._suspect = pace

@@ -98,6 +98,8 @@ class Budgets:
     """A poll's turn, if both a poll and a creation are due."""
     poll_at: float = -math.inf
     """When polls are worth their requests."""
+    lost_at: float = math.inf
+    """When a turn of the API's rate is lost unless a request goes by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,11 @@ def choose(wants: Wants, budgets: Budgets, now: float) -> Go | Wait:
         if first is None:
             continue
         ref, want = first
-        at = max(want.at, _allowed(kind, budgets))
+        allowed = _allowed(kind, budgets)
+        at = max(want.at, allowed)
+        if isinstance(want, Poll):
+            # A turn that nothing else is due at costs nobody anything.
+            at = min(at, max(want.early, budgets.lost_at, allowed))
         if at <= now:
             return Go(ref, want)
         until = min(until, at)

@@ -110,21 +110,26 @@ class RateFinder:
         return self._busy < _IDLE * self._passed
 
     @property
+    def opens(self) -> bool:
+        """Nothing has been refused yet."""
+        return not self.known and self._now.stretch is None
+
+    @property
     def latency(self) -> float:
         """Seconds that an answer takes at the moment."""
         return self._lately
 
-    def asked(self, now: float, idle: float) -> None:
-        """A request is decided on, `idle` seconds after the rate would have let it go."""
+    def asked(self, now: float, late: float, kept: float = 0.0) -> None:
+        """A request is decided on, `late` seconds after the rate would have let it go, of which so many are `kept` for others."""
         turn = 1 / self.per_second
         if (stretch := self._now.stretch) is not None:
             stretch.admitted += 1
             stretch.paced += turn
         if self._asked_at is not None:
             self._busy += _SMOOTHING * (turn - self._busy)
-            self._passed += _SMOOTHING * (turn + min(idle, _LONGEST_IDLE) - self._passed)
+            self._passed += _SMOOTHING * (turn + min(max(0.0, late - kept), _LONGEST_IDLE) - self._passed)
             # Whoever comes within half a turn has waited for it, or would have had the loop been in time.
-            if idle < LATENESS + 0.5 * turn:
+            if late < LATENESS + 0.5 * turn and not self.idles:
                 self._grow(min(1.0, now - self._asked_at), now)
         self._asked_at = now
 

@@ -69,8 +69,10 @@ class Learning:
         return tuple(map(self._timed, wants)) if self._adapts else wants
 
     def _timed(self, want: Want) -> Want:
-        due = self.asking.due(want.report_id) if isinstance(want, Poll) and want.planned else None
-        return want if due is None else replace(want, at=due)
+        if not (isinstance(want, Poll) and want.planned):
+            return want
+        due = self.asking.due(want.report_id)
+        return want if due is None else replace(want, at=due.at, early=due.early)
 
     def moved(self, waiting: int) -> Iterable[Ref]:
         """Takes new lessons and limits to heart, while so many exports wait to be created; the parts whose polls may have other

@@ -372,10 +372,11 @@ class Turn:
 class Shared(Protocol):
     """What runs of one account on one machine share. Returns at once, and never raises."""
 
-    def take(self, now: float, interval: float, unfinished: int) -> Turn:
+    def take(self, now: float, interval: float, unfinished: int, kept: int = 0) -> Turn:
         """A turn in the row of all requests, after which the next one comes `interval` seconds later.
 
-        `unfinished` tells the others how many exports this run has under way.
+        Of turns that nobody took in time, so many are `kept` and may still be taken. `unfinished` tells the others how many
+        exports this run has under way.
         """
 
     def close_until(self, until: float) -> None:

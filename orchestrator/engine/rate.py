@@ -1,8 +1,9 @@
 """When the next request to the API host may go: a pace, a window and a gate. Pure.
 
-The pace spreads requests evenly; the window makes sure that no second ever holds more than the limit, even where the
-pace catches up after the loop was late; the gate is what the service asked for with `Retry-After`. When it opens, the pace
-climbs back, so that what has gathered behind it does not come as one burst.
+The pace spreads requests evenly, but for a few turns that may be kept (`burst`); the window makes sure that no second ever
+holds more than the job's limit, even where the pace catches up; the gate is what the service asked for with `Retry-After`.
+When it opens, the pace climbs back, so that what has gathered behind it does not come as one burst, and no turn is kept from
+before.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from orchestrator.engine.burst import BurstFinder
 from orchestrator.engine.finding import LATENESS, RateFinder
 
 RAMP = 10.0
@@ -25,6 +27,7 @@ class Rate:
 
     def __init__(self, finder: RateFinder) -> None:
         self._finder = finder
+        self.burst = BurstFinder(finder)
         self._recent: deque[float] = deque(maxlen=max(1, math.floor(finder.ceiling)))
         self._reserved = 0
         self._paced = 0.0
@@ -34,27 +37,32 @@ class Rate:
 
     def next_at(self) -> float:
         """The earliest time for the next request, seconds since the epoch; infinity while reserved ones fill the window."""
-        per_second = self._finder.per_second
-        # As many as the ceiling lets go in a second, even if the pace is a little below it: two windows of fewer, one after
-        # the other, could be shorter than a second together.
-        most = min(math.ceil(per_second), max(1, math.floor(self._finder.ceiling)))
+        most = max(1, math.floor(self._finder.ceiling))
         room = most - self._reserved
         if room <= 0:
             return math.inf
         # A second, or a little more or less of it where the limit is no whole number.
-        window = self._recent[-room] + most / per_second if len(self._recent) >= room else 0.0
+        window = self._recent[-room] + most / self._finder.ceiling if len(self._recent) >= room else 0.0
         return max(self._paced, window, self.closed_until)
+
+    def lost_at(self) -> float:
+        """When a turn is lost unless a request goes by then, seconds since the epoch: no more can be kept."""
+        return max(self._paced, self.closed_until) + self.burst.kept / self._finder.per_second
 
     def reserve(self, now: float) -> None:
         self._reserved += 1
-        self._finder.asked(now, max(0.0, now - max(self._paced, self.closed_until)))
-        begin = max(self._paced, now - LATENESS)
+        free = max(self._paced, min(self.closed_until, now))
+        late = max(0.0, now - free)
+        kept = max(LATENESS, self.burst.kept / self._finder.per_second)
+        self._finder.asked(now, late, kept)
+        begin = max(free, now - kept)
         self._paced = begin + self._gap(begin)
 
     def sent(self, now: float) -> None:
         """A reserved request goes out."""
         self._reserved -= 1
         self._recent.append(now)
+        self.burst.sent(now)
 
     def release(self) -> None:
         """A reserved request does not go out after all."""

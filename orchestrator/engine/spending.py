@@ -28,7 +28,7 @@ DURATIONS = 300
 """Durations kept: enough for a quantile, few enough to follow a service that changes its pace."""
 CREATIONS_IN_A_ROW = 3
 """Creations that go before a poll that is due: they keep the service at work, but only polls free their places."""
-_ENOUGH_CREATIONS = 1 / 3
+_ENOUGH_CREATIONS = 0.36
 """Where such a share of the requests are creations and they fill the rate, it is the rate that holds the run up: polls can
 hardly be saved."""
 _SMOOTHING = 0.02
@@ -63,8 +63,8 @@ class Spending:
         self.cap = CapFinder(limits.unfinished, limits.unfinished_start, found.unfinished)
         self.places = CapFinder(limits.downloads, limits.downloads_start)
         """For downloads."""
-        self._blame = Blame(self.pace, self.cap)
         self.rate = Rate(self.pace)
+        self._blame = Blame(self.pace, self.rate.burst, self.cap)
         self.asking = 0
         """Requests to the API host under way."""
         self.starting = 0
@@ -86,6 +86,8 @@ class Spending:
             fetch_at=self._fetch_at(),
             # A probe of a host that is down had better be a GET: it can't leave anything behind.
             poll_first=self._creations_in_a_row >= CREATIONS_IN_A_ROW or self._health["api"].down,
+            # What this run leaves of the row of all runs is taken by the others.
+            lost_at=math.inf if self._others else self.rate.lost_at(),
         )
 
     def _host_at(self, host: Host, under_way: int) -> float:
@@ -112,7 +114,7 @@ class Spending:
         if self._shared is None:
             return True
         if self._turn is None:
-            turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished)
+            turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished, self.rate.burst.kept)
             self._turn, self._others = turn.at, turn.others
             self.rate.close(turn.closed_until, now)
         if max(self._turn, self.rate.closed_until) > now:

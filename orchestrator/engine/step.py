@@ -16,6 +16,7 @@ How a report's end is told (loop-api.md: `PendingOrExpired` means "not started" 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -78,6 +79,8 @@ class Poll:
     report_id: str
     planned: bool = False
     """`at` is the polling policy's doing, not that of a doubt or a failure: under the adaptive policy `asking` knows better."""
+    early: float = math.inf
+    """From when it may go if a turn would be lost otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

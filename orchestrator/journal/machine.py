@@ -68,11 +68,11 @@ class Machine:
         self._me = secrets.token_hex(8)
         self._fd: int | None = None
 
-    def take(self, now: float, interval: float, unfinished: int) -> Turn:
+    def take(self, now: float, interval: float, unfinished: int, kept: int = 0) -> Turn:
         with self._held() as known:
             # A turn that lies far ahead was left by a run with another idea of the time.
             row = known.next if known.next < now + FARTHEST else now
-            known.next = max(row, now - LATENESS) + interval
+            known.next = max(row, now - max(LATENESS, kept * interval)) + interval
             known.runs[self._me] = unfinished, now
             known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
             others = sum(count for name, (count, _) in known.runs.items() if name != self._me)

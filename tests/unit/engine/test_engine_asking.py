@@ -25,7 +25,7 @@ def play(asking, durations, *, together=20, per_second=1000.0, waiting=100):
             ages[str(n)] = []
             asking.began(str(n), SIZE, now)
         asking.replan(load)
-        due, report = min((asking.due(report), report) for report in begun)
+        due, report = min((asking.due(report).at, report) for report in begun)
         now = max(now, due, paced)
         paced = now + 1 / per_second
         asking.asks(report, now)
@@ -99,10 +99,10 @@ def test_windows_of_another_length_are_learned_apart():
     play(asking, [1.0] * 50)
     asking.began("long", SIZE + 5, NOW)
     asking.replan(FREE)
-    due = asking.due("long")
+    due = asking.due("long").at
     assert due is not None
     asking.began("short", SIZE, NOW)
-    assert asking.due("short") < NOW + 1.2
+    assert asking.due("short").at < NOW + 1.2
 
 
 def test_reports_that_are_not_known_have_no_time():
@@ -119,7 +119,7 @@ def test_the_ladder_is_climbed_by_turns():
     dues = []
     for _ in range(8):
         asking.replan(FREE)
-        queue = [(asking.due(str(n)), str(n)) for n in range(8)]
+        queue = [(asking.due(str(n)).at, str(n)) for n in range(8)]
         heapq.heapify(queue)
         due, report = heapq.heappop(queue)
         dues.append((due - NOW, report))

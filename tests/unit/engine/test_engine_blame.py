@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.engine.blame import Blame
+from orchestrator.engine.burst import BurstFinder
 from orchestrator.engine.finding import CapFinder, RateFinder
 
 NOW = 1_700_000_000.0
@@ -14,7 +15,8 @@ RATE, CAP = 8.0, 6
 class Stage:
     def __init__(self):
         self.pace, self.cap = RateFinder(100, RATE), CapFinder(256, CAP)
-        self.blame = Blame(self.pace, self.cap)
+        self.burst = BurstFinder(self.pace)
+        self.blame = Blame(self.pace, self.burst, self.cap)
         self.now = NOW
 
     def requests(self, many, idle=0.0):
@@ -145,3 +147,18 @@ def test_requests_that_were_under_way_together_are_one_lesson(it):
     for beside in (5, None, 4):
         it.blame.refused(it.now + 0.01, it.now - 0.005, beside)
     assert (it.pace.per_second, it.cap.most) == (once, CAP)
+
+
+@pytest.mark.parametrize("beside", [None, 4])
+def test_a_request_close_behind_another_speaks_first_of_what_is_taken_together(it, beside):
+    it.requests(10)
+    it.pace._now.known = True
+    it.burst.sent(it.now)
+    it.burst.kept = 1
+    it.burst.sent(it.now + 0.01)
+    it.now += 0.02
+    it.refuse(beside, took=it.now + 1.0 - (it.now - 0.01))
+    assert it.found == (False, False)
+    assert it.burst.kept == 0
+    it.refuse()
+    assert it.found == (True, False), "and then of the rate"

@@ -67,6 +67,22 @@ def test_when_to_look_again(parts, given, until):
     assert choose(wants(**parts), budgets(**given), 10.0) == Wait(until)
 
 
+@pytest.mark.parametrize(
+    ("early", "lost_at", "request_at", "choice"),
+    [
+        pytest.param(5.0, 9.0, FREE, Go(B, Poll(20.0, "r", early=5.0)), id="a turn would be lost"),
+        pytest.param(5.0, 12.0, FREE, Wait(12.0), id="a turn can be kept for a while"),
+        pytest.param(15.0, 9.0, FREE, Wait(15.0), id="it is too early for that"),
+        pytest.param(5.0, 9.0, 13.0, Wait(13.0), id="the host wants silence"),
+        pytest.param(5.0, math.inf, FREE, Wait(20.0), id="no turn is ever lost"),
+        pytest.param(math.inf, 9.0, FREE, Wait(20.0), id="it has a time of its own"),
+    ],
+)
+def test_a_poll_goes_early_with_a_turn_that_would_be_lost(early, lost_at, request_at, choice):
+    made = wants(b=(Poll(20.0, "r", early=early),))
+    assert choose(made, budgets(lost_at=lost_at, request_at=request_at), 10.0) == choice
+
+
 def test_the_earliest_of_a_kind_goes_first():
     made = wants(a=(Poll(5.0, "late"),), b=(Poll(3.0, "early"),))
     assert choose(made, budgets(), 10.0) == Go(B, Poll(3.0, "early"))

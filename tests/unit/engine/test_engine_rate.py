@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.engine.finding import RateFinder
+from orchestrator.engine.burst import MOST
+from orchestrator.engine.finding import LATENESS, RateFinder
 from orchestrator.engine.rate import Rate
 
 EPSILON = 1e-6
@@ -34,6 +35,7 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
 @given(
     st.sampled_from([0.2, 0.5, 1, 1.5, 2, 2.5, 5, 7.3, 20]),
     st.sampled_from([1.0, 0.98, 0.7]),
+    st.integers(0, MOST),
     st.lists(
         st.tuples(
             st.floats(0, 2),  # how late the loop looks
@@ -43,12 +45,13 @@ def test_a_steady_stream_uses_the_limit(limit, seconds):
         max_size=60,
     ),
 )
-@example(5, 0.98, [(0, 0, "send")] * 12)
-def test_no_second_holds_more_than_the_limit(limit, found, story):
-    """`found`: the share of the limit that an earlier run has found."""
+@example(5, 0.98, 0, [(0, 0, "send")] * 12)
+def test_no_second_holds_more_than_the_limit(limit, found, kept, story):
+    """`found`: the share of the limit that an earlier run has found; `kept`: turns that may be."""
     finder = RateFinder(limit, None, found * limit)
     finder._now.held_until = math.inf  # a refusal of late keeps it from growing
     rate = Rate(finder)
+    rate.burst.kept = kept
     now, sent, gates, under_way = 1000.0, [], [], []
 
     def send_until(until):
@@ -95,3 +98,31 @@ def test_a_request_that_was_not_sent_takes_no_place():
     assert rate.next_at() == math.inf
     rate.release()
     assert rate.next_at() < math.inf
+
+
+def go_at_once(rate, now):
+    """How many requests may go together."""
+    many = 0
+    while rate.next_at() <= now:
+        rate.reserve(now)
+        rate.sent(now)
+        many += 1
+    return many
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_turns_that_were_kept_may_be_used_at_once_and_then_the_pace_holds(kept):
+    rate = Rate(RateFinder(100, 5.0))
+    rate.burst.kept = kept
+    go_at_once(rate, 1000.0)
+    assert go_at_once(rate, 1100.0) == 1 + kept
+    assert rate.next_at() == pytest.approx(1100.0 + 0.2, abs=LATENESS)
+    assert rate.lost_at() == pytest.approx(rate.next_at() + kept * 0.2, abs=0.01)
+
+
+def test_no_turn_is_kept_from_before_a_pause():
+    rate = Rate(RateFinder(100, 5.0))
+    rate.burst.kept = 2
+    go_at_once(rate, 1000.0)
+    rate.close(1100.0, 1000.0)
+    assert go_at_once(rate, 1100.0) == 1

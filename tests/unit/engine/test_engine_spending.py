@@ -145,3 +145,10 @@ def test_the_cap_grows_unless_it_is_the_rate_that_holds_the_run_up(polls, idle, 
     assert (made.cap.most == 5) is grows
     made.finished(now, waiting=False)
     assert (made.cap.most == 5) is grows, "nobody waits for a place"
+
+
+def test_no_turn_is_lost_that_other_runs_of_the_account_may_take():
+    made = spending(requests_per_second=5.0)
+    assert made.budgets(NOW).lost_at < math.inf
+    made._others = 3
+    assert made.budgets(NOW).lost_at == math.inf

@@ -30,6 +30,13 @@ def test_a_run_that_is_alone_waits_for_nobody(path):
     assert [machine.take(NOW + n, 0.5, 0).at for n in range(5)] == [NOW + n for n in range(5)]
 
 
+def test_turns_that_nobody_took_are_kept_where_that_is_allowed(path):
+    machine = Machine(path)
+    machine.take(NOW, 0.5, 0)
+    turns = [machine.take(NOW + 100, 0.5, 0, kept=2).at - NOW for _ in range(5)]
+    assert turns == pytest.approx([100, 100, 100, 100.5, 101.0])
+
+
 def test_a_pause_holds_for_all_runs(path):
     first, second = Machine(path), Machine(path)
     first.close_until(NOW + 60)
