@@ -43,9 +43,8 @@ class JsonRows:
     def feed(self, data: bytes) -> None:
         """Takes the next bytes. Raises `ContentError` as soon as the body can't be right any more."""
         with memoryview(data) as view:
-            for at in range(
-                0, len(data), PIECE
-            ):  # so `_pending` stays small: to make it grow costs more than to look at it
+            # In pieces, so that `_pending` stays small: to make it grow costs more than to look at it.
+            for at in range(0, len(data), PIECE):
                 self._pending += view[at : at + PIECE]
                 scanner = self._scanner or self._begin(last=False)
                 if scanner:

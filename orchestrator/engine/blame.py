@@ -4,8 +4,8 @@ A refused poll speaks of the rate. So does a creation that was refused beside fe
 beside which many were accepted in a row. A creation that was refused beside as many as an earlier one, or while the rate
 was hardly used, speaks of the cap. Anything else may be either. Then the rate is blamed first; if another creation is
 refused soon although the rate was cut, and no poll was in between, it was the cap both times. Whoever was blamed in doubt
-is pardoned when the other turns out to have been it. A request that used a turn kept from before, close behind another, speaks
-first of all of that.
+is pardoned when the other turns out to have been it. A request close behind another, in a row that has not
+proven itself (`burst`), speaks of neither of the two.
 """
 
 from __future__ import annotations
