@@ -261,7 +261,9 @@ class Writer(Protocol):
         """Forgets everything written."""
 
     async def finish(self) -> str:
-        """Everything written is durable under the temporary name when this returns. Gives the sha256 of it."""
+        """Everything written is durable under the temporary name when this returns, and the handle is given back: the file is
+        complete. Gives the sha256 of it.
+        """
 
     async def close(self) -> None:
         """Gives the handle back, whatever state the file is in, after any write still under way has ended."""

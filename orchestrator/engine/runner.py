@@ -101,7 +101,7 @@ BATCH = 1000
 """Events journalled in one go while a plan is entered."""
 MANIFEST_EVERY = 5.0
 """Seconds between two writings of the manifest while a run is active, at least; a large one is written less often."""
-MANIFEST_SHARE = 20
+MANIFEST_SHARE = 40
 """The manifest's writing may take one part in so many of the time."""
 
 Command = Literal["run", "submit", "collect"]

@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.storage.names import segments, temp_name
 from orchestrator.storage.refusals import Place, exists, in_the_way, missing, refusing, symlink
@@ -38,6 +38,8 @@ class Held:
 
     fd: int
     place: Place
+    durable: set[str] = field(default_factory=set, compare=False)
+    """Folders below it whose names are known to be durable: to make sure of them anew with each file costs waits for the disk."""
 
 
 def place(tmp: Held, temp: str, root: Held, path: str) -> None:
@@ -192,7 +194,7 @@ def _folder(start: Held, names: Sequence[str], *, make: bool, mode: int = 0o777)
     fd = os.dup(start.fd)
     try:
         for n, name in enumerate(names):
-            deeper = _step(fd, name, start.place.of("/".join(names[: n + 1])), make=make, mode=mode)
+            deeper = _step(fd, name, start, "/".join(names[: n + 1]), make=make, mode=mode)
             os.close(fd)
             fd = deeper
         yield fd
@@ -200,7 +202,7 @@ def _folder(start: Held, names: Sequence[str], *, make: bool, mode: int = 0o777)
         os.close(fd)
 
 
-def _step(fd: int, name: str, path: str, *, make: bool, mode: int) -> int:
+def _step(fd: int, name: str, start: Held, path: str, *, make: bool, mode: int) -> int:
     try:
         deeper = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
     except FileNotFoundError:
@@ -211,15 +213,17 @@ def _step(fd: int, name: str, path: str, *, make: bool, mode: int) -> int:
             raise
         found = _look(fd, name)
         if found is not None and stat.S_ISLNK(found.st_mode):
-            raise symlink(path) from None
-        raise in_the_way(path, "a file") from None
+            raise symlink(start.place.of(path)) from None
+        raise in_the_way(start.place.of(path), "a file") from None
     else:
-        if make:
+        if make and path not in start.durable:
             sync_folder(fd)  # whoever made it may have been killed before this
+            start.durable.add(path)
         return deeper
     with contextlib.suppress(FileExistsError):  # another export of this run made it just now
         os.mkdir(name, mode, dir_fd=fd)
     sync_folder(fd)
+    start.durable.add(path)
     return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=fd)
 
 

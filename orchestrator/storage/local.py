@@ -188,9 +188,10 @@ class LocalStorage:
 
 
 class LocalWriter:
-    """Implements `Writer`. After a write that failed, only `restart` makes it of use again.
+    """Implements `Writer`. After a write that failed, only `restart` makes it of use again, and after `finish` nothing does.
 
-    One block is on its way to the disk while the next is gathered, so what the disk refuses is told by the call after that.
+    One block is on its way to the disk while the next is gathered, so what the disk refuses is told by the call after that. The
+    last one goes together with all that completes a file: most files have no other, and each hop to a thread costs.
     """
 
     def __init__(self, folder: Held, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
@@ -213,6 +214,7 @@ class LocalWriter:
         await settled(self._opened())
 
     async def write(self, data: bytes) -> None:
+        self._handle()
         if data:
             self._gathered.append(data)
             self._size += len(data)
@@ -226,22 +228,26 @@ class LocalWriter:
             await settled(self._emptied())
 
     async def finish(self) -> str:
-        await self._hand_over()
         await self._landed()
-        await settled(self._synced())
-        return self._hashing().sha256
+        self._handle()
+        self._file = None  # complete or of no use, it is closed
+        return await settled(self._completed(self._taken()))
 
     async def close(self) -> None:
         await self._give_up()
         if self._file is not None:
             file, self._file = self._file, None
-            with contextlib.suppress(OSError):  # what had to be durable was made so by `finish`
+            with contextlib.suppress(OSError):  # nothing of it was to be kept
                 await settled(file.close())
 
     async def _hand_over(self) -> None:
         await self._landed()
+        self._under_way = asyncio.ensure_future(self._flushed(self._taken()))
+
+    def _taken(self) -> list[bytes]:
+        """What has gathered for the next write."""
         block, self._gathered, self._size = self._gathered, [], 0
-        self._under_way = asyncio.ensure_future(self._flushed(block))
+        return block
 
     async def _landed(self) -> None:
         """The block that was under way is written. One that failed stays, so that no later call takes the file for whole."""
@@ -263,8 +269,7 @@ class LocalWriter:
         file = self._handle()
         self._handed += sum(map(len, block))
         with refusing(self._temp, self._folder.place):
-            if block:
-                await file.writelines(block)
+            await file.writelines(block)
             if self._handed - self._sent_off >= STRETCH:
                 start, self._sent_off = self._sent_off, self._handed
                 await self._hop(folders.send_off, file.fileno(), start, self._handed - start)
@@ -274,9 +279,9 @@ class LocalWriter:
             await self._hop(self._hashing().empty)
         self._handed = self._sent_off = 0
 
-    async def _synced(self) -> None:
+    async def _completed(self, block: Sequence[bytes]) -> str:
         with refusing(self._temp, self._folder.place):
-            await self._hop(_make_durable, self._handle().fileno(), self._mode, self._folder.fd)
+            return await self._hop(_complete, self._hashing(), block, self._mode, self._folder.fd)
 
     async def _hop(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
@@ -293,6 +298,13 @@ class LocalWriter:
 
 def _new_file(folder: int, name: str) -> HashingFile:
     return HashingFile(os.open(name, folders.NEW_FILE, 0o600, dir_fd=folder))
+
+
+def _complete(file: HashingFile, block: Sequence[bytes], mode: int, folder: int) -> str:
+    with file:
+        file.writelines(block)
+        _make_durable(file.fileno(), mode, folder)
+    return file.sha256
 
 
 def _make_durable(fd: int, mode: int, folder: int) -> None:

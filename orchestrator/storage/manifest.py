@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
 
@@ -17,9 +19,7 @@ LATEST = 1e11
 """Seconds since the epoch, and so the last moment that is taken for one."""
 
 
-_as_json = json.JSONEncoder(ensure_ascii=False).encode
-_UTF_8 = ("utf-8", "backslashreplace")
-"""Lone surrogates (a label from a file's odd name) have no UTF-8 form, but an escape in JSON."""
+_any_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _moment(value: Any) -> bool:
@@ -59,12 +59,20 @@ def _is_right(export: Mapping[str, Any], name: str) -> bool:
 
 def encode(manifest: Manifest) -> Iterator[bytes]:
     """The file, line by line: as a whole it would be held several times over."""
-    yield f'{{"schema": "{FORMAT}{VERSION}",\n"job": {_as_json(manifest.job)},\n"exports": [\n'.encode(*_UTF_8)
-    before = ""
+    yield b'{"schema": "%s%d",\n"job": %s,\n"exports": [\n' % (FORMAT.encode(), VERSION, _as_json(manifest.job))
+    before = b""
     for export in manifest.exports:
-        yield f"{before}{_as_json(export)}".encode(*_UTF_8)
-        before = ",\n"
+        yield before + _as_json(export)
+        before = b",\n"
     yield b"\n]}\n"
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # Lone surrogates (a label from a file's odd name) have no UTF-8 form, but an escape in JSON.
+        return _any_text(value).encode("utf-8", "backslashreplace")
 
 
 def decode(data: bytes, where: str = NAME) -> Manifest:

@@ -145,6 +145,7 @@ class MemoryWriter:
     def __init__(self, temp: str, blob: _Blob) -> None:
         self._temp = temp
         self._blob = blob
+        self._complete = False
 
     @property
     def temp(self) -> str:
@@ -152,6 +153,7 @@ class MemoryWriter:
 
     async def write(self, data: bytes) -> None:
         await asyncio.sleep(0)
+        self._still_open()
         self._blob.data += data
 
     async def restart(self) -> None:
@@ -160,8 +162,14 @@ class MemoryWriter:
 
     async def finish(self) -> str:
         await asyncio.sleep(0)
+        self._still_open()
+        self._complete = True
         self._blob.durable = bytes(self._blob.data)
         return hashlib.sha256(self._blob.durable).hexdigest()
 
     async def close(self) -> None:
         await asyncio.sleep(0)
+
+    def _still_open(self) -> None:
+        if self._complete:
+            raise RuntimeError("the temporary file is closed")

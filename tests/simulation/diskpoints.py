@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aiofiles.threadpool.binary import AsyncFileIO
-
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NEEDS_ROOM = frozenset({"create", "mkdir", "write", "write_text", "sqlite.open", "sqlite.write"})
 CHANGES = NEEDS_ROOM | {"rename", "unlink", "ftruncate", "fchmod", "chmod", "sqlite.ftruncate", "sqlite.unlink"}
@@ -57,12 +55,11 @@ class Disk:
 
 
 def install(disk: Disk) -> None:
-    for name in ("mkdir", "rename", "unlink", "fsync", "write", "pwrite", "ftruncate", "fchmod", "chmod"):
-        _wrap(disk, os, name, lambda name, _args, _kwargs: "write" if name == "pwrite" else name)
+    for name in ("mkdir", "rename", "unlink", "fsync", "write", "pwrite", "writev", "ftruncate", "fchmod", "chmod"):
+        _wrap(disk, os, name, lambda name, _args, _kwargs: "write" if name in ("pwrite", "writev") else name)
     _wrap(disk, os, "open", _kind_of_open)
     _wrap(disk, os, "listdir", lambda *_: "look")
     _wrap(disk, Path, "write_text", lambda name, *_: name)
-    _wrap_async_write(disk)
     _wrap_sqlite(disk)
 
 
@@ -98,17 +95,6 @@ def _caller(frame: types.FrameType | None) -> str | None:
             return frame.f_code.co_name
         frame = frame.f_back
     return None
-
-
-def _wrap_async_write(disk: Disk) -> None:
-    original = AsyncFileIO.writelines
-
-    async def writelines(self: AsyncFileIO, pieces: Any) -> Any:
-        if number := disk.failing("write", "_flushed"):
-            raise OSError(number, os.strerror(number))
-        return await original(self, pieces)
-
-    AsyncFileIO.writelines = writelines  # type: ignore[method-assign]  # that is what wrapping is
 
 
 # --------------------------------------------------------------------------------------------- the calls SQLite makes

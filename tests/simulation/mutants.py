@@ -186,7 +186,7 @@ MUTANTS = (
     Mutant("a file found at its place is not made durable", "cli.session:Session._recall",
            "await storage.secure(stored.path)", "pass"),
     Mutant("the last bytes stay in memory", "storage.local:LocalWriter.finish",
-           "await self._hand_over()", "pass"),
+           "self._taken()", "[]"),
     Mutant("verified files are swept", "cli.session:Session._recall",
            "await storage.sweep(_verified(snapshot.records))", "await storage.sweep(frozenset())"),
     Mutant("the manifest is not written at the end", "engine.runner:Runner._wind_up",

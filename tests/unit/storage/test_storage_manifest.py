@@ -34,8 +34,8 @@ def test_one_export_a_line():
         '{"schema": "orchestrator.manifest/1",',
         '"job": "job",',
         '"exports": [',
-        '{"key": "k1-a", "coordinates": {"team": "šport"}},',
-        '{"key": "k1-b"}',
+        '{"key":"k1-a","coordinates":{"team":"šport"}},',
+        '{"key":"k1-b"}',
         "]}",
     ]
     assert json.loads(text)["schema"] == "orchestrator.manifest/1"
@@ -127,19 +127,18 @@ def test_what_is_no_manifest_is_refused(data):
 
 async def test_a_power_cut_leaves_what_was_durable():
     storage = MemoryStorage()
-    finished, torn, never = [await storage.create() for _ in range(3)]
-    for writer in (finished, torn, never):
+    finished, kept, torn, never = [await storage.create() for _ in range(4)]
+    for writer in (finished, kept, torn, never):
         await writer.write(b"one")
     await finished.finish()
-    await torn.finish()
-    await torn.write(b"two")
+    await kept.finish()
     await storage.place(finished.temp, "f")
     await storage.place(never.temp, "hasty")
     assert storage.files == {"f": b"one", "hasty": b"one"}
     storage.crash()
     assert storage.files == {"f": b"one"}
-    assert storage.temps == {torn.temp: b"one"}
-    assert (await storage.create()).temp not in (finished.temp, torn.temp, never.temp)
+    assert storage.temps == {kept.temp: b"one"}
+    assert (await storage.create()).temp not in (finished.temp, kept.temp, torn.temp, never.temp)
 
 
 async def test_files_that_others_put_and_remove():
@@ -161,4 +160,4 @@ def test_the_file_is_never_in_memory_as_a_whole():
 
     pieces = encode(Manifest("job", Entries()))
     next(pieces)
-    assert (next(pieces), asked) == (b'{"key": "k1-0"}', [0])
+    assert (next(pieces), asked) == (b'{"key":"k1-0"}', [0])
