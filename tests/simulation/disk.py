@@ -317,6 +317,12 @@ class SimFile:
     def close(self) -> None:
         self._os.close(self._fd)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def fileno(self) -> int:
         return self._fd
 
