@@ -273,7 +273,7 @@ class Storage(Protocol):
     """Where the files go. Paths are relative, with `/`. Every call raises `StorageError` if the place refuses."""
 
     async def create(self) -> Writer:
-        """A new temporary file with a name that nobody else uses."""
+        """A new temporary file with a name that nobody else uses. It may come into being only with its first bytes."""
 
     async def place(self, temp: str, path: str) -> None:
         """Makes a finished temporary file appear at `path`, whole or not at all, durable when this returns.

@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import BinaryIO, ParamSpec, Self, TypeVar, TypeVarTuple
 
 from aiofiles.threadpool.binary import AsyncFileIO
-from anyio import CancelScope
 
 from orchestrator.engine.ports import Manifest
 from orchestrator.errors import StorageError
@@ -82,15 +81,7 @@ class LocalStorage:
         self._close()
 
     async def create(self) -> LocalWriter:
-        writer = LocalWriter(self._writable()[1], secrets.token_hex(8) + PART, self._mode, self._pool)
-        try:
-            await writer.open()
-        except BaseException:
-            with CancelScope(shield=True):  # a cancelled caller must not leave the file behind
-                await writer.close()
-                await self.discard(writer.temp)
-            raise
-        return writer
+        return LocalWriter(self._writable()[1], secrets.token_hex(8) + PART, self._mode, self._pool)
 
     async def place(self, temp: str, path: str) -> None:
         root, tmp = self._writable()
@@ -191,7 +182,8 @@ class LocalWriter:
     """Implements `Writer`. After a write that failed, only `restart` makes it of use again, and after `finish` nothing does.
 
     One block is on its way to the disk while the next is gathered, so what the disk refuses is told by the call after that. The
-    last one goes together with all that completes a file: most files have no other, and each hop to a thread costs.
+    file is made with its first block, and the last block goes together with all that completes it: most files have only one, and
+    each hop to a thread costs more than what is done there.
     """
 
     def __init__(self, folder: Held, temp: str, mode: int, pool: ThreadPoolExecutor) -> None:
@@ -201,6 +193,8 @@ class LocalWriter:
         self._pool = pool
         self._raw: HashingFile | None = None
         self._file: AsyncFileIO | None = None
+        """None before the first block."""
+        self._closed = False
         self._gathered: list[bytes] = []
         self._size = 0
         self._under_way: asyncio.Task[None] | None = None
@@ -210,11 +204,8 @@ class LocalWriter:
     def temp(self) -> str:
         return self._temp
 
-    async def open(self) -> None:
-        await settled(self._opened())
-
     async def write(self, data: bytes) -> None:
-        self._handle()
+        self._refuse_closed()
         if data:
             self._gathered.append(data)
             self._size += len(data)
@@ -224,21 +215,21 @@ class LocalWriter:
     async def restart(self) -> None:
         self._gathered, self._size = [], 0
         await self._give_up()
-        if self._handed:  # a new file has been emptied already, and most files are so small that each hop counts
-            await settled(self._emptied())
+        if self._raw is not None:
+            await settled(self._emptied(self._raw))
 
     async def finish(self) -> str:
         await self._landed()
-        self._handle()
-        self._file = None  # complete or of no use, it is closed
+        self._refuse_closed()
+        self._closed = True  # complete or of no use
         return await settled(self._completed(self._taken()))
 
     async def close(self) -> None:
         await self._give_up()
-        if self._file is not None:
-            file, self._file = self._file, None
+        if self._file is not None and not self._closed:
             with contextlib.suppress(OSError):  # nothing of it was to be kept
-                await settled(file.close())
+                await settled(self._file.close())
+        self._closed = True
 
     async def _hand_over(self) -> None:
         await self._landed()
@@ -260,48 +251,44 @@ class LocalWriter:
             await self._landed()
         self._under_way = None
 
-    async def _opened(self) -> None:
-        with refusing(self._temp, self._folder.place):
-            self._raw = await self._hop(_new_file, self._folder.fd, self._temp)
-        self._file = AsyncFileIO(self._raw, loop=None, executor=self._pool)
-
     async def _flushed(self, block: Sequence[bytes]) -> None:
-        file = self._handle()
-        self._handed += sum(map(len, block))
         with refusing(self._temp, self._folder.place):
+            file = await self._opened()
+            self._handed += sum(map(len, block))
             await file.writelines(block)
             if self._handed - self._sent_off >= STRETCH:
                 start, self._sent_off = self._sent_off, self._handed
                 await self._hop(folders.send_off, file.fileno(), start, self._handed - start)
 
-    async def _emptied(self) -> None:
+    async def _opened(self) -> AsyncFileIO:
+        if self._file is None:
+            self._raw = await self._hop(_new_file, self._folder.fd, self._temp)
+            self._file = AsyncFileIO(self._raw, loop=None, executor=self._pool)
+        return self._file
+
+    async def _emptied(self, file: HashingFile) -> None:
         with refusing(self._temp, self._folder.place):
-            await self._hop(self._hashing().empty)
+            await self._hop(file.empty)
         self._handed = self._sent_off = 0
 
     async def _completed(self, block: Sequence[bytes]) -> str:
         with refusing(self._temp, self._folder.place):
-            return await self._hop(_complete, self._hashing(), block, self._mode, self._folder.fd)
+            return await self._hop(_complete, self._raw, self._folder.fd, self._temp, block, self._mode)
 
     async def _hop(self, call: Callable[[*Ts], T], *args: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
 
-    def _handle(self) -> AsyncFileIO:
-        if self._file is None:
+    def _refuse_closed(self) -> None:
+        if self._closed:
             raise RuntimeError("the temporary file is closed")
-        return self._file
-
-    def _hashing(self) -> HashingFile:
-        assert self._raw is not None, "open"
-        return self._raw
 
 
 def _new_file(folder: int, name: str) -> HashingFile:
     return HashingFile(os.open(name, folders.NEW_FILE, 0o600, dir_fd=folder))
 
 
-def _complete(file: HashingFile, block: Sequence[bytes], mode: int, folder: int) -> str:
-    with file:
+def _complete(begun: HashingFile | None, folder: int, name: str, block: Sequence[bytes], mode: int) -> str:
+    with begun or _new_file(folder, name) as file:
         file.writelines(block)
         _make_durable(file.fileno(), mode, folder)
     return file.sha256

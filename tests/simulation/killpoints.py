@@ -166,7 +166,7 @@ def install() -> None:
     around(LocalStorage, "sweep", "sweep")
     around(wiring, "make_plan", "plan")
     _requests()
-    around(LocalWriter, "open", "temp.open")
+    around(local, "_new_file", "temp.open")
     around(LocalWriter, "_flushed", "temp.block")
     around(local, "_make_durable", "temp.fsync")
     around(Transfers, "fetch", "fetch")
