@@ -26,7 +26,7 @@ from typing import NamedTuple
 from orchestrator.engine.durations import Estimate
 from orchestrator.engine.policy import Polling
 from orchestrator.engine.ports import Lesson
-from orchestrator.engine.schedule import Schedule, courtesy, solve
+from orchestrator.engine.schedule import Schedule, courtesy, solve, spacing
 
 KEPT = 150
 """Lessons of a class that its estimate is made of: enough for its shape, few enough to follow a service that changes."""
@@ -43,6 +43,8 @@ longer than the service advises anyhow (`polling.every`)."""
 _LADDER_FROM, _LADDER_UP = 0.1, 1.25
 """The first age of the ladder, in seconds, and the ratio of its rungs, when several exports share it."""
 _SHARERS = 4
+_INSTANT = 1e-4
+"""Seconds by which a question may come before its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class _Watched:
     asked: int = 0
     low: float = 0.0
     """The greatest age at which it was known to be unfinished."""
+    last: float = 0.0
+    """The age at the latest question."""
 
 
 class _Class:
@@ -211,7 +215,8 @@ class Asking:
             known = self._class(watched.size)
             self._moved |= known.climbs
             known.next_climber()
-            known.rung = max(known.rung, now - watched.created_at)
+            watched.last = now - watched.created_at
+            known.rung = max(known.rung, watched.last)
 
     def unfinished(self, report_id: str, sent_at: float) -> None:
         """The answer to a question that was sent at `sent_at` was "not yet"."""
@@ -265,13 +270,19 @@ class Asking:
         if watched is None:
             return None
         known = self._class(watched.size)
-        age = known.schedule.after(watched.low)
-        early = min(age, known.courteous.after(watched.low))
+        last = max(watched.low, watched.last + _INSTANT) if self._overlap else watched.low
+        age = known.schedule.after(last)
+        early = min(age, known.courteous.after(last))
         if watched.asked >= PATIENCE:
-            age = early = max(age, watched.low + min(patience(watched.low, self._polling.every), self._polling.max))
+            age = early = max(age, last + min(patience(last, self._polling.every), self._polling.max))
         if known.climbs and watched is known.climber():
             age = min(age, known.next_rung())
         return Due(watched.created_at + age, watched.created_at + min(age, early))
+
+    def may_overlap(self, report_id: str) -> bool:
+        """Whether the next question about it need not wait for the answer to the latest one."""
+        watched = self._reports.get(report_id)
+        return self._overlap and watched is not None and watched.asked < PATIENCE
 
     def replan(self, load: Load) -> bool:
         """Takes the latest lessons and the load to heart; whether that has changed when reports are due."""
@@ -287,6 +298,11 @@ class Asking:
             changed = True
             self._load = load
         return changed
+
+    @property
+    def _overlap(self) -> bool:
+        """Answers take so long that questions need not wait for them."""
+        return self._load is not None and spacing(self._load.latency) < self._load.latency
 
     def _class(self, size: int) -> _Class:
         known = self._classes.get(size)

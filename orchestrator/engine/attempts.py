@@ -148,7 +148,7 @@ class Attempts:
 
     # -------------------------------------------------------------------------------------------------------- poll
 
-    async def poll(self, report_id: str, record: Record, live: Live) -> Fact:
+    async def poll(self, report_id: str, record: Record, live: Live) -> Asked:
         now = self._clock.now()
         if self._spending.rate.closed_until > now:
             self._spending.rate.release()

@@ -4,8 +4,9 @@
           ▲                                                                                          │
           └── wants ◀── record ◀── durable in the journal ◀────────────────────────────────────────────┘
 
-At most one attempt of a part is under way at a time, so a part's facts come one after the other. What an attempt finds out
-is journalled before anything is built upon it. Nothing sleeps but the loop itself.
+At most one attempt of a part is under way at a time, so a part's facts come one after the other; but for polls that
+overlap (`overlap`), whose answers wait for each other. What an attempt finds out is journalled before anything is built upon
+it. Nothing sleeps but the loop itself.
 
 Parking (a signal, the deadline, a refusal, a full disk): nothing new is started; polls and downloads are let go
 of at once, for the service still has what they were after; POSTs are waited for, for their answers exist only once. Before
@@ -48,6 +49,7 @@ from orchestrator.engine.learning import Learning
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
 from orchestrator.engine.outlook import Outlook
+from orchestrator.engine.overlap import LATE, Overlap
 from orchestrator.engine.plan import Action, Item
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
@@ -169,6 +171,8 @@ class Runner:
         """Attempts under way, with the scope that lets go of them; None for those that must be waited for."""
         self._fetching: set[Ref] = set()
         """Those of them that are downloads."""
+        self._overlap = Overlap()
+        """Polls under way that do not hold their part."""
         self._supersedes: dict[str, str] = {}
         self._stored: set[str] = set()
         self._changed = anyio.Event()
@@ -419,7 +423,7 @@ class Runner:
             return False
         if self._command == "submit" and not self._wants.creations:
             return True
-        too_late = budgets.create_at == math.inf and self._park_at < math.inf and not self._busy
+        too_late = budgets.create_at == math.inf and self._park_at < math.inf and not self._busy and not self._overlap
         if too_late and self._wants.creations == len(self._open) and self._clock.now() >= self._too_late_at(-math.inf):
             self.park("the deadline is near: what is left would not be ready in time")
         return self._parking is not None
@@ -436,6 +440,9 @@ class Runner:
         return False
 
     def _start(self, tasks: anyio.abc.TaskGroup, ref: Ref, want: Want, now: float) -> None:
+        if isinstance(want, Poll) and self._is_held_up(ref, want, now):
+            self._put_again(ref, now)
+            return
         self._wants.put(ref, ())
         if isinstance(want, (Create, Poll)):
             self._spending.rate.reserve(now)
@@ -443,7 +450,13 @@ class Runner:
             self._spending.asking += 1
             self._spending.starting += isinstance(want, Create)
             if isinstance(want, Poll):
+                overlaps = self._may_overlap(want)
                 self._learning.asking.asks(want.report_id, now)
+                if overlaps:
+                    scope = self._overlap.begins(ref, now)
+                    tasks.start_soon(self._ask, ref, want.report_id, self._records[ref[0]], self._lives[ref], scope)
+                    self._put_again(ref, now)
+                    return
         elif isinstance(want, Fetch):
             self._spending.downloading += 1
             self._fetching.add(ref)
@@ -455,7 +468,7 @@ class Runner:
         return isinstance(want, (Create, Poll)) and self._spending.health("api").down
 
     def _start_probe(self, tasks: anyio.abc.TaskGroup, report_id: str, ref: Ref, now: float) -> None:
-        free = ref in self._open and ref not in self._busy
+        free = ref in self._open and ref not in self._busy and self._overlap.since(ref) is None
         if free and follows(self._records[ref[0]].parts[ref[1]], self._lives[ref], report_id):
             self._start(tasks, ref, Poll(now, report_id), now)  # what it finds out of the report counts as well
             return
@@ -497,6 +510,31 @@ class Runner:
                 self._spending.downloading -= 1
                 self._fetching.discard(ref)
             self._wake()
+
+    async def _ask(self, ref: Ref, report_id: str, record: Record, live: Live, scope: anyio.CancelScope) -> None:
+        """A poll that does not hold its part until its answer is there."""
+        try:
+            with self._taking_blame(), scope:
+                fact = await self._attempts.poll(report_id, record, live)
+                with anyio.CancelScope(shield=True):
+                    async with self._overlap.turn(ref, scope):
+                        await self._hear(ref, scope, fact)
+        finally:
+            self._overlap.ends(ref, scope)
+            self._spending.asking -= 1
+            self._wake()
+
+    async def _hear(self, ref: Ref, scope: anyio.CancelScope, fact: Asked) -> None:
+        """What comes too late for its part is dropped."""
+        if ref in self._open and self._overlap.is_news(ref, fact, self._records[ref[0]].parts[ref[1]]):
+            self._busy[ref] = scope
+            self._wants.put(ref, ())
+            try:
+                await self._absorb(ref, fact)
+            finally:
+                del self._busy[ref]
+        else:
+            self._put_again(ref, self._clock.now())
 
     async def _carry_out(self, ref: Ref, want: Want) -> Fact:
         record, live = self._records[ref[0]], self._lives[ref]
@@ -572,15 +610,28 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------------- polling
 
+    def _may_overlap(self, poll: Poll) -> bool:
+        """Whether the next poll of this report need not wait for the answer to this one."""
+        return poll.planned and not self._spending.health("api").bad and self._learning.may_overlap(poll.report_id)
+
+    def _is_held_up(self, ref: Ref, poll: Poll, now: float) -> bool:
+        """Whether a poll has to wait for the answers to earlier ones of its part."""
+        since = self._overlap.since(ref)
+        return since is not None and (not self._may_overlap(poll) or now - since > LATE * self._spending.pace.latency)
+
     def _put(self, ref: Ref, wanted: tuple[Want, ...]) -> None:
         """What a part wants from now on."""
-        self._wants.put(ref, self._learning.timed(wanted))
+        now = self._clock.now()
+        timed = self._learning.timed(wanted)
+        self._wants.put(ref, tuple(w for w in timed if not (isinstance(w, Poll) and self._is_held_up(ref, w, now))))
+
+    def _put_again(self, ref: Ref, now: float) -> None:
+        if ref in self._open and ref not in self._busy:
+            self._put(ref, wants(self._records[ref[0]].parts[ref[1]], self._lives[ref], now))
 
     def _replan(self, now: float) -> None:
-        for key, index in self._learning.moved(self._wants.creations):
-            ref = key, index
-            if ref in self._open and ref not in self._busy:
-                self._put(ref, wants(self._records[key].parts[index], self._lives[ref], now))
+        for ref in self._learning.moved(self._wants.creations):
+            self._put_again(ref, now)
         self._outlook.look(now)
 
     # ---------------------------------------------------------------------------------------------------- the end
@@ -588,6 +639,7 @@ class Runner:
     async def _drain(self, tasks: anyio.abc.TaskGroup, post_grace: float) -> None:
         """Brings home what is under way."""
         self._attempts.wind_up(post_grace)
+        self._overlap.let_go()
         for ref, scope in self._busy.items():
             if scope is not None and self._on_time and ref in self._fetching:
                 scope.deadline = anyio.current_time() + post_grace
@@ -598,7 +650,7 @@ class Runner:
             verified = self._wants.first(Place, now) if self._on_time and self._error is None else None
             if verified is not None:
                 self._start(tasks, *verified, now)
-            elif self._busy:
+            elif self._busy or self._overlap:
                 await self._sleep(math.inf)
             else:
                 return

@@ -5,6 +5,9 @@ series of ages is found by dynamic programming from the greatest age down: the c
 is that of the next question, of the delay of those that finish before it, and of having heard "not yet" again there.
 As the distribution narrows the series goes from many questions to a single one just after the moment at which all
 are finished.
+
+Where answers take long, questions need not wait for them. A question is then sent unless one has found the export finished
+whose answer has come by that time, and what is sent in vain has its price as well.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ _WORTH, _APART = 0.003, 1.05
 """Two ages at which a question may come have so great a share of all exports between them, or are so many times apart."""
 _TAIL = 1.15
 """Beyond them each question comes so many times later than the one before it."""
+_VAIN = 3.0
+"""What a question costs that only the slowness of an earlier answer lets go, compared with others: it tells nothing new."""
+_CLOSEST, _CLOSE = 0.02, 0.1
+"""Two questions are `_CLOSE` of the time that an answer takes apart, at least, but not closer than `_CLOSEST` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +64,18 @@ def courtesy(seconds: float) -> float:
     return seconds * max(_LEAST, _SHARE * seconds / (seconds + _LONG))
 
 
-def solve(mass: Sequence[float], price: float, longest: float, shortest: float = 0.0) -> Schedule:
+def spacing(latency: float) -> float:
+    """Seconds that two questions about one export are apart at least, where an answer takes `latency` seconds."""
+    return min(latency, max(_CLOSEST, latency * _CLOSE))
+
+
+def solve(mass: Sequence[float], price: float, longest: float, latency: float = 0.0) -> Schedule:
     """The best schedule for this distribution on the grid of `durations`.
 
-    `price` is what one question is worth, in seconds of delay; `longest` and `shortest` are the bounds of the silence between
-    two questions, in seconds.
+    `price` is what one question is worth, `longest` the longest silence between two questions, `latency` how long an answer
+    takes, all in seconds. A question is saved by those before it only if their answers have come.
     """
+    shortest = spacing(latency)
     whole = sum(mass)
     cut = _NEGLIGIBLE * whole
     sums = list(accumulate(mass))
@@ -79,12 +92,15 @@ def solve(mass: Sequence[float], price: float, longest: float, shortest: float =
     moment = [0.0, *(moments[n] / whole for n in cells)]
     size = len(ages)
     above = below[size]
+    # What a question at the n-th age costs at least: it is sent for all that no answer has shown to be finished by then.
+    unheard = [0.0, *(price * (above - below[bisect_right(ages, age - latency)]) for age in ages)]
     cost = [0.0] * (size + 1)
     chosen = [size] * size
     farthest = size
     for i in range(size - 1, -1, -1):
         start = ages[i - 1] if i else 0.0
         here, done = below[i], moment[i]
+        asked = price * (above - here)
         best, at = inf, i + 1
         # The later the last answer, the later the next question: what is chosen never moves down with i.
         for k in range(i + 1, farthest + 1):
@@ -93,16 +109,20 @@ def solve(mass: Sequence[float], price: float, longest: float, shortest: float =
                 break
             if i and age - start < shortest and k < farthest:
                 continue
-            value = age * (below[k] - here) - (moment[k] - done) + cost[k]
+            value = age * (below[k] - here) - (moment[k] - done) + asked + cost[k]
+            if (vain := unheard[k] - asked) > 0:
+                value += _VAIN * vain
             if value < best:
                 best, at = value, k
-        cost[i] = best + price * (above - here)
+        cost[i] = best
         chosen[i] = farthest = at
     polls = delay = 0.0
-    i = 0
+    i = heard = 0
     while i < size:
         k = chosen[i]
-        polls += above - below[i]
+        while heard < i and ages[chosen[heard] - 1] <= ages[k - 1] - latency:
+            heard = chosen[heard]
+        polls += above - below[heard]
         delay += ages[k - 1] * (below[k] - below[i]) - (moment[k] - moment[i])
         i = k
     return Schedule(polls / above, delay / above, moment[size] / above, ages, chosen, longest)

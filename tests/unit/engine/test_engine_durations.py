@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.durations import EDGES, GRAIN, Estimate, cell, size_of
+from orchestrator.engine.durations import EDGES, GRAIN, MIDDLES, Estimate, cell, size_of
 from orchestrator.engine.schedule import solve
 
 LONGEST = 60.0
@@ -122,11 +122,30 @@ def test_the_figures_of_a_schedule_are_those_of_those_who_follow_it():
     assert schedule.mean == pytest.approx(sum(truth) / len(truth), rel=0.02)
 
 
-def test_no_question_follows_another_within_the_time_that_an_answer_takes():
-    schedule = solve(Estimate(1.0).mass, 0.001, LONGEST, 0.5)
-    ages = asked(schedule, 20.0)
-    assert len(ages) > 10
-    assert all(later - age >= 0.5 / GRAIN for age, later in itertools.pairwise(ages))
+def test_no_question_follows_another_at_once():
+    for latency, apart in ((0.01, 0.01), (0.1, 0.02), (1.0, 0.1)):
+        schedule = solve(Estimate(1.0).mass, 1e-5, LONGEST, latency)
+        ages = asked(schedule, 20.0)
+        assert len(ages) > 10
+        assert all(later - age >= apart / GRAIN for age, later in itertools.pairwise(ages))
+
+
+def test_questions_go_until_one_has_been_answered_and_what_goes_in_vain_has_its_price():
+    latency = 0.1
+    estimate = learned([(0.35, 0.45)] * 100)
+    schedule = solve(estimate.mass, 0.002, LONGEST, latency)
+    chance = random.Random(8)
+    durations = chance.choices(MIDDLES, estimate.mass, k=5000)
+    sent = []
+    for duration in durations:
+        ages = asked(schedule, duration)
+        found = ages[-1]
+        while (later := schedule.after(ages[-1])) < found + latency:
+            ages.append(later)
+        sent.append(len(ages))
+    assert schedule.polls == pytest.approx(sum(sent) / len(sent), rel=0.02)
+    slower = solve(estimate.mass, 0.002, LONGEST, 10 * latency)
+    assert slower.polls < 0.7 * schedule.polls
 
 
 @given(
