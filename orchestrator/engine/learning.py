@@ -74,10 +74,6 @@ class Learning:
         due = self.asking.due(want.report_id)
         return want if due is None else replace(want, at=due.at, early=due.early)
 
-    def may_overlap(self, report_id: str) -> bool:
-        """Whether polls of this report need not wait for each other's answers."""
-        return self._adapts and self.asking.may_overlap(report_id)
-
     def moved(self, waiting: int) -> Iterable[Ref]:
         """Takes new lessons and limits to heart, while so many exports wait to be created; the parts whose polls may have other
         times now.

@@ -612,7 +612,9 @@ class Runner:
 
     def _may_overlap(self, poll: Poll) -> bool:
         """Whether the next poll of this report need not wait for the answer to this one."""
-        return poll.planned and not self._spending.health("api").bad and self._learning.may_overlap(poll.report_id)
+        return (
+            poll.planned and not self._spending.health("api").bad and self._learning.asking.may_overlap(poll.report_id)
+        )
 
     def _is_held_up(self, ref: Ref, poll: Poll, now: float) -> bool:
         """Whether a poll has to wait for the answers to earlier ones of its part."""
@@ -639,7 +641,6 @@ class Runner:
     async def _drain(self, tasks: anyio.abc.TaskGroup, post_grace: float) -> None:
         """Brings home what is under way."""
         self._attempts.wind_up(post_grace)
-        self._overlap.let_go()
         for ref, scope in self._busy.items():
             if scope is not None and self._on_time and ref in self._fetching:
                 scope.deadline = anyio.current_time() + post_grace
@@ -650,7 +651,7 @@ class Runner:
             verified = self._wants.first(Place, now) if self._on_time and self._error is None else None
             if verified is not None:
                 self._start(tasks, *verified, now)
-            elif self._busy or self._overlap:
+            elif self._busy:
                 await self._sleep(math.inf)
             else:
                 return

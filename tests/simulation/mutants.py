@@ -11,14 +11,16 @@ import functools
 import importlib
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from far import FarWorld
 from oracle import judge
 from story import play
+from world import World
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Mutant:
     """`module:function` or `module:Class.method`, below `orchestrator.`"""
     old: str
     new: str
+    worlds: Callable[[int], World] = World
+    """Where it shows."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -144,10 +148,22 @@ MUTANTS = (
            "self._age(report) > self.policy.retry.stuck_after", "self._age(report) > 30"),
     Mutant("the second read needs no distance", "engine.step:_Stepper._doubt",
            "elif self.now - report.doubted_at >= every:", "elif True:"),
-    Mutant("the adaptive policy forgets who still runs", "engine.learning:Learning.learn",
-           "self.asking.unfinished(report_id, sent_at)", "pass"),
+    Mutant("the adaptive policy forgets who still runs", "engine.asking:Asking.due",
+           "last = max(watched.low, watched.last + _INSTANT) if self._overlap else watched.low", "last = 0.0"),
     Mutant("the adaptive policy has no patience", "engine.asking:Asking.due",
            "watched.asked >= PATIENCE", "False"),
+    Mutant("an answer that comes too late is believed", "engine.overlap:Overlap.is_news",
+           "if part.state is State.GENERATING else None", "", FarWorld),
+    Mutant("an answer that was overtaken is believed", "engine.overlap:Overlap.is_news",
+           "< heard.get(report.id, 0.0)", "< 0.0", FarWorld),
+    Mutant("questions that were under way together are two reads", "engine.overlap:Overlap.is_news",
+           "not _shows_life(fact.answer)", "False", FarWorld),
+    Mutant("a poll after a doubt waits for no answer", "engine.runner:Runner._is_held_up",
+           "not self._may_overlap(poll) or ", "", FarWorld),
+    Mutant("answers do not wait for each other", "engine.overlap:Overlap.turn",
+           "async with asking.turn:", "if True:", FarWorld),
+    Mutant("nobody is asked again who was held up", "engine.runner:Runner._hear",
+           "self._put_again(ref, self._clock.now())", "pass", FarWorld),
     Mutant("a sign of life does not end a doubt", "engine.states:_alive",
            "alive=True, doubted_at=None", "alive=True"),
     Mutant("being alive is not kept", "engine.states:_alive",
@@ -224,7 +240,7 @@ def hunt(mutant: Mutant, seeds: int) -> tuple[int, str] | None:
     """The first seed that catches the mutant, and by which rule; None if it outlives all `seeds`."""
     with mutant.planted():
         for seed in range(seeds):
-            violations = judge(play(seed).evidence)
+            violations = judge(play(seed, mutant.worlds).evidence)
             if violations:
                 return seed, str(violations[0])
     return None

@@ -18,7 +18,7 @@ from evidence import Call, Commit, Evidence, Gate, Process
 from secrets_hunt import hunt
 
 from orchestrator.engine.asking import PATIENCE, patience
-from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
+from orchestrator.engine.ports import Accepted, Broken, Denied, Invalid, NotFound, Status, Throttled
 from orchestrator.engine.states import (
     Adopted,
     Alive,
@@ -522,7 +522,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if not heard:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
-        last = heard[-1]
+        last = _last_word(heard)
         remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x, c)]
         jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
         # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed.
@@ -550,6 +550,16 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
 
 
+def _last_word(heard: list[Call]) -> Call:
+    """The answer to the latest question; if that says nothing of the report, to one that was under way together with it."""
+    last = heard[-1]
+    for before in reversed(heard[:-1]):
+        if not isinstance(last.answer, (Throttled, Broken)) or (before.answered_at or 0.0) < last.at:
+            break
+        last = before
+    return last
+
+
 def _could_be_kept(e: Evidence, call: Call, commit: Commit) -> bool:
     """The run that heard it had a journal to write to, lived long enough, and no older memory has taken the place of its own."""
     p = e.processes[call.process]
@@ -565,14 +575,14 @@ def _gone(call: Call) -> bool:
 
 
 def _twice(heard: list[Call], says_gone: Callable[[Call], bool], every: float, *, jumped: bool) -> bool:
-    """The answers end with a series that says so, at least `every` long; no sign of life in between."""
-    series: list[float] = []
+    """The answers end with a series that says so, its last question at least `every` after its first answer; no sign of life in between."""
+    series: list[Call] = []
     for call in reversed(heard):
         if says_gone(call):
-            series.append(call.answered_at or 0.0)
+            series.append(call)
         elif isinstance(call.answer, Status) and call.answer.status in ("Processing", "Completed"):
             break
-    return len(series) >= 2 and (jumped or series[0] - series[-1] >= every - 1.5)
+    return len(series) >= 2 and (jumped or series[0].at - (series[-1].answered_at or 0.0) >= every - EPS)
 
 
 @rule

@@ -4,12 +4,15 @@ python tests/simulation/replay.py 1234              the verdict and the trace ha
 python tests/simulation/replay.py 1234 --story      everything that happened, line by line
 python tests/simulation/replay.py --count 3000      many seeds (from --first), the coverage table, every violation
 python tests/simulation/replay.py --mutants         plants each bug, and says which seed and which rule caught it
+
+With --far the service of all worlds is far away and quick, so that polls overlap.
 """
 
 # ruff: noqa: T201  a program that prints
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -19,17 +22,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from coverage_table import Coverage
+from far import FarWorld
 from mutants import MUTANTS, hunt
 from oracle import judge
 from story import play, trace_hash
+from world import World
 
 CHUNK = 100
 TELL_EVERY = 10_000
 """Seeds after which a long run tells what it has covered so far: whatever stops it, that is kept."""
 
 
-def one(seed: int, *, story: bool) -> int:
-    world = play(seed)
+def one(seed: int, worlds: type[World], *, story: bool) -> int:
+    world = play(seed, worlds)
     if story:
         for at, text in world.story:
             print(f"{at:12.2f}  {text}")
@@ -43,20 +48,21 @@ def one(seed: int, *, story: bool) -> int:
     return 1 if violations else 0
 
 
-def chunk(first: int, count: int) -> Coverage:
+def chunk(first: int, count: int, worlds: type[World]) -> Coverage:
     covered = Coverage()
     for seed in range(first, first + count):
-        world = play(seed)
+        world = play(seed, worlds)
         covered.add(world, judge(world.evidence))
     return covered
 
 
-def many(first: int, count: int, processes: int) -> int:
+def many(first: int, count: int, processes: int, worlds: type[World]) -> int:
     began = time.monotonic()
     covered = Coverage()
     starts = range(first, first + count, CHUNK)
     with ProcessPoolExecutor(processes) as pool:
-        for part in pool.map(chunk, starts, [min(CHUNK, first + count - start) for start in starts]):
+        counts = [min(CHUNK, first + count - start) for start in starts]
+        for part in pool.map(chunk, starts, counts, itertools.repeat(worlds)):
             covered.merge(part)
             for seed, text in part.violations:
                 print(f"seed {seed}: {text}", file=sys.stderr, flush=True)
@@ -92,14 +98,18 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--mutants", nargs="?", const="", metavar="NAME", help="only those with NAME in their names")
     parser.add_argument("--seeds", type=int, default=1500, help="how many seeds a mutant may live")
+    parser.add_argument(
+        "--far", action="store_true", help="worlds whose answers take long, compared with their exports"
+    )
     args = parser.parse_args()
+    worlds = FarWorld if args.far else World
     if args.mutants is not None:
         return mutants(args.seeds, args.mutants, args.processes)
     if args.count is not None:
-        return many(args.first, args.count, args.processes)
+        return many(args.first, args.count, args.processes, worlds)
     if args.seed is None:
         parser.error("a seed, --count or --mutants is needed")
-    return one(args.seed, story=args.story)
+    return one(args.seed, worlds, story=args.story)
 
 
 if __name__ == "__main__":

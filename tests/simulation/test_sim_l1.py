@@ -9,11 +9,14 @@ import os
 
 import pytest
 from everywhere import printed
+from far import FarWorld
 from mutants import MUTANTS, hunt
 from oracle import RULES, judge
 from story import play
+from world import World
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "3000"))
+FAR_SEEDS = int(os.environ.get("SIM_FAR_SEEDS", "400"))
 CHUNKS = 8
 QUICK = (
     "no intent before the POST",
@@ -24,6 +27,8 @@ QUICK = (
     "the window of the rate is one too wide",
     "one unfinished export too many",
     "404 counts at once",
+    "an answer that comes too late is believed",
+    "answers do not wait for each other",
     "given up as stuck too early",
     "no fsync of the file",
     "stored before the rename",
@@ -32,8 +37,19 @@ QUICK = (
 """Planted bugs that fall within a few seeds; all of them are hunted by the long tests."""
 
 
-def verdicts(seeds):
-    return [f"seed {seed}: {violation}" for seed in seeds for violation in judge(play(seed).evidence)]
+def verdicts(seeds, worlds=World):
+    return [f"seed {seed}: {violation}" for seed in seeds for violation in judge(play(seed, worlds).evidence)]
+
+
+def overlapping(evidence):
+    """How many polls were sent while an earlier one about the same report had no answer."""
+    answered = {}
+    many = 0
+    for call in evidence.calls:
+        if call.kind == "GET":
+            many += answered.get(call.report_id, 0.0) > call.at
+            answered[call.report_id] = max(answered.get(call.report_id, 0.0), call.answered_at or 0.0)
+    return many
 
 
 @pytest.mark.timeout(600)
@@ -42,12 +58,23 @@ def test_nothing_is_lost_doubled_torn_or_unaccounted_for(chunk):
     assert verdicts(range(chunk, SEEDS, CHUNKS)) == []
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_nor_where_polls_overlap(chunk):
+    assert verdicts(range(chunk, FAR_SEEDS, CHUNKS), FarWorld) == []
+
+
+def test_polls_overlap_where_answers_take_long():
+    assert sum(overlapping(play(seed, FarWorld).evidence) for seed in range(20)) > 200
+
+
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_nor_in_many_more_worlds(chunk):
     many = int(os.environ.get("SIM_SEEDS_LONG", "20000"))
     assert verdicts(range(SEEDS + chunk, many, CHUNKS)) == []
+    assert verdicts(range(FAR_SEEDS + chunk, many // 5, CHUNKS), FarWorld) == []
 
 
 def test_a_seed_is_one_story_whatever_the_hash_seed():
