@@ -526,7 +526,10 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x, c)]
         jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
         # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed.
-        old = jumped or (last.answered_at or 0.0) - e.reports[report_id].created_at > stuck_after - 5
+        begun = next(
+            x.at for x in e.calls if x.made == report_id
+        )  # whose age is counted from the intent, not from the arrival
+        old = jumped or (last.answered_at or 0.0) - begun > stuck_after - 5
         status = last.answer.status if isinstance(last.answer, Status) else None
         if cause is Cause.FAILED:
             good = status == "Failed"
