@@ -58,7 +58,7 @@ class Load:
     waiting: int
     """Exports that are still to be created."""
     latency: float = 0.0
-    """Seconds from a question to its answer: the shortest time between two about one export."""
+    """Seconds from a question to its answer."""
 
 
 class Due(NamedTuple):
@@ -200,7 +200,7 @@ class Asking:
     # ------------------------------------------------------------------------------------------------------- reports
 
     def began(self, report_id: str, size: int, created_at: float) -> None:
-        """A report is to be asked about; `created_at` is when its creation was answered."""
+        """A report is to be asked about; `created_at` is when its creation was decided on."""
         if report_id not in self._reports:
             watched = self._reports[report_id] = _Watched(size, created_at)
             known = self._class(size)

@@ -37,6 +37,8 @@ class _Asking:
 
 
 class Overlap:
+    """Questions under way that do not hold their part. Times are seconds since the epoch."""
+
     def __init__(self) -> None:
         self._parts: dict[Ref, _Asking] = {}
 
@@ -57,6 +59,7 @@ class Overlap:
         return scope
 
     def ends(self, ref: Ref, scope: anyio.CancelScope) -> None:
+        """It is done with, whether it was answered or let go of."""
         asking = self._parts[ref]
         asking.scopes.discard(scope)
         asking.sent.pop(scope, None)

@@ -611,7 +611,7 @@ class Runner:
     # ------------------------------------------------------------------------------------------------------- polling
 
     def _may_overlap(self, poll: Poll) -> bool:
-        """Whether the next poll of this report need not wait for the answer to this one."""
+        """Whether this poll of its report need not wait for earlier answers, nor the next one for its own."""
         return (
             poll.planned and not self._spending.health("api").bad and self._learning.asking.may_overlap(poll.report_id)
         )
