@@ -30,7 +30,7 @@ _TAIL = 1.15
 """Beyond them each question comes so many times later than the one before it."""
 _VAIN = 3.0
 """What a question costs that only the slowness of an earlier answer lets go, compared with others: it tells nothing new."""
-_CLOSEST, _CLOSE = 0.02, 0.1
+_CLOSEST, _CLOSE = 0.01, 0.1
 """Two questions are `_CLOSE` of the time that an answer takes apart, at least, but not closer than `_CLOSEST` seconds."""
 
 

@@ -123,7 +123,7 @@ def test_the_figures_of_a_schedule_are_those_of_those_who_follow_it():
 
 
 def test_no_question_follows_another_at_once():
-    for latency, apart in ((0.01, 0.01), (0.1, 0.02), (1.0, 0.1)):
+    for latency, apart in ((0.01, 0.01), (0.1, 0.01), (1.0, 0.1)):
         schedule = solve(Estimate(1.0).mass, 1e-5, LONGEST, latency)
         ages = asked(schedule, 20.0)
         assert len(ages) > 10
