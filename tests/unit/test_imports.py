@@ -38,7 +38,7 @@ FOREIGN = {
     "click": {"cli"},
     "rich_click": {"cli"},
     "yaml": {"job", "simulator"},
-    "orjson": {"content", "api"},
+    "orjson": {"content", "api", "storage"},
     "msgspec": {"content"},
     "opentelemetry": {"telemetry"},
 }
