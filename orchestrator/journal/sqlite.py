@@ -12,6 +12,7 @@ import contextlib
 import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ from orchestrator.journal.versions import MIGRATIONS, Migration
 
 GROUP = 1000
 """Callers after which a commit takes no more along: a bound on how long the first of them waits."""
+
+LINGER = 0.001
+"""Seconds for which the thread dozes before it waits to be woken: to wake it costs the loop more than to find it awake, and what
+comes meanwhile is one commit.
+"""
 
 NOTES_EVERY = 1.0
 """Seconds: an account's notes change with each export, and the last ones say it all."""
@@ -182,6 +188,8 @@ class SqliteJournal:
 
     def _gather(self) -> list[_Wish]:
         """Waits for one wish, and takes along what else is there by then."""
+        if self._queue.empty():
+            time.sleep(LINGER)
         wishes = self._queue.get()
         with contextlib.suppress(queue.Empty):
             while len(wishes) < GROUP:
