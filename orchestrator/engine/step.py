@@ -266,6 +266,8 @@ class _Stepper:
         self.policy = policy
         self.chance = chance
         self.events: list[Event] = []
+        self.read_at = now
+        """When the question went out whose answer this step is about: what it says may be as old as that."""
 
     @property
     def part(self) -> Part:
@@ -281,7 +283,8 @@ class _Stepper:
                 self._refuse(detail)
             case Posted(answer, streak):
                 self._posted(answer, streak)
-            case Asked(report_id, answer, streak):
+            case Asked(report_id, answer, streak, sent_at):
+                self.read_at = sent_at or self.now  # 0: it did not go out
                 self._asked(report_id, answer, streak)
             case Fetched(report_id, digest, temp):
                 self._fetched(report_id, digest, temp)
@@ -406,10 +409,10 @@ class _Stepper:
         if report.doubted_at is None or report.doubted_at > self.now:
             self._emit(Doubted(self.record.key, self.now, self.index, report_id=report.id, status=status))
             self._watch(report.id, asked, every)
-        elif self.now - report.doubted_at >= every:
+        elif self.read_at - report.doubted_at >= every:
             self._lose(report, cause)
         else:
-            self._watch(report.id, asked, report.doubted_at + every - self.now)
+            self._watch(report.id, asked, max(0.0, report.doubted_at + every - self.now))
 
     def _give_up_if_stuck(self, report: Report) -> None:
         if report.live and self._age(report) > self.policy.retry.stuck_after:

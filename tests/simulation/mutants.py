@@ -147,7 +147,7 @@ MUTANTS = (
     Mutant("expired by age alone", "engine.step:_Stepper._pending",
            "self._age(report) > self.policy.retry.stuck_after", "self._age(report) > 30"),
     Mutant("the second read needs no distance", "engine.step:_Stepper._doubt",
-           "elif self.now - report.doubted_at >= every:", "elif True:"),
+           "elif self.read_at - report.doubted_at >= every:", "elif True:"),
     Mutant("the adaptive policy forgets who still runs", "engine.asking:Asking.due",
            "last = max(watched.low, watched.last + _INSTANT) if self._overlap else watched.low", "last = 0.0"),
     Mutant("the adaptive policy has no patience", "engine.asking:Asking.due",

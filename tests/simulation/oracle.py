@@ -18,7 +18,7 @@ from evidence import Call, Commit, Evidence, Gate, Process
 from secrets_hunt import hunt
 
 from orchestrator.engine.asking import PATIENCE, patience
-from orchestrator.engine.ports import Accepted, Broken, Denied, Invalid, NotFound, Status, Throttled
+from orchestrator.engine.ports import Accepted, Denied, Invalid, NotFound, Status
 from orchestrator.engine.states import (
     Adopted,
     Alive,
@@ -511,7 +511,6 @@ def ids_are_kept(e: Evidence) -> Iterator[str]:
 @rule
 def losses_are_proven(e: Evidence) -> Iterator[str]:
     """A report is given up only on answers that prove it: see "PendingOrExpired" in `engine/step.py`."""
-    every, stuck_after = e.policy.polling.every, e.policy.retry.stuck_after
     for c in e.commits:
         if not isinstance(c.event, Lost):
             continue
@@ -522,45 +521,46 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if not heard:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
-        last = _last_word(heard)
-        remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x, c)]
-        jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
-        # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed.
-        begun = next(
-            x.at for x in e.calls if x.made == report_id
-        )  # whose age is counted from the intent, not from the arrival
-        old = jumped or (last.answered_at or 0.0) - begun > stuck_after - 5
-        status = last.answer.status if isinstance(last.answer, Status) else None
-        if cause is Cause.FAILED:
-            good = status == "Failed"
-        elif cause is Cause.EXPIRED:
-            alive = any(
-                isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq
-                for x in e.commits
-            )
-            gone_twice = _twice(remembered, _gone, every, jumped=jumped)
-            # An older journal may not know that it was alive.
-            proven = gone_twice or (old and bool(e.forgotten)) if alive else old
-            good = status == "Expired" or (status == "PendingOrExpired" and proven)
-        elif cause is Cause.MISSING:
-            good = isinstance(last.answer, NotFound) and _twice(remembered, _gone, every, jumped=jumped)
-        elif cause is Cause.STUCK:
-            good = old and status not in (None, "PendingOrExpired", "Failed", "Expired")
-        else:
-            corrupt = [d for d in e.downloads if d.report_id == report_id and d.seq < c.seq and d.outcome == "corrupt"]
-            good = len(corrupt) >= 3
-        if not good:
-            yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {last.answer}"
+        if not any(_proves(e, c, word, heard) for word in _last_words(heard)):
+            yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {heard[-1].answer}"
 
 
-def _last_word(heard: list[Call]) -> Call:
-    """The answer to the latest question; if that says nothing of the report, to one that was under way together with it."""
+def _proves(e: Evidence, c: Commit, word: Call, heard: list[Call]) -> bool:
+    """Whether the loss `c` is proven by this answer, with those before it."""
+    assert isinstance(c.event, Lost), "only losses need a proof"
+    every, stuck_after = e.policy.polling.every, e.policy.retry.stuck_after
+    report_id, cause = c.event.report_id, c.event.cause
+    remembered = [x for x in heard if x.process == c.process or _gone(x) or _could_be_kept(e, x, c)]
+    jumped = len({p.offset for p in e.processes[: c.process + 1]}) > 1
+    # `made` may be much older than its process: what matters is the age by the truth, unless clocks disagreed. It is counted
+    # from the intent, not from the arrival.
+    begun = next(x.at for x in e.calls if x.made == report_id)
+    old = jumped or (word.answered_at or 0.0) - begun > stuck_after - 5
+    status = word.answer.status if isinstance(word.answer, Status) else None
+    if cause is Cause.FAILED:
+        return status == "Failed"
+    if cause is Cause.EXPIRED:
+        alive = any(
+            isinstance(x.event, (Alive, Ready)) and x.event.report_id == report_id and x.seq < c.seq for x in e.commits
+        )
+        gone_twice = _twice(remembered, _gone, every, jumped=jumped)
+        # An older journal may not know that it was alive.
+        proven = gone_twice or (old and bool(e.forgotten)) if alive else old
+        return status == "Expired" or (status == "PendingOrExpired" and proven)
+    if cause is Cause.MISSING:
+        return isinstance(word.answer, NotFound) and _twice(remembered, _gone, every, jumped=jumped)
+    if cause is Cause.STUCK:
+        return old and status not in (None, "PendingOrExpired", "Failed", "Expired")
+    corrupt = [d for d in e.downloads if d.report_id == report_id and d.seq < c.seq and d.outcome == "corrupt"]
+    return len(corrupt) >= 3
+
+
+def _last_words(heard: list[Call]) -> list[Call]:
+    """The answer to the latest question, and those to questions that were under way together with it: which was believed first
+    is as good as any.
+    """
     last = heard[-1]
-    for before in reversed(heard[:-1]):
-        if not isinstance(last.answer, (Throttled, Broken)) or (before.answered_at or 0.0) < last.at:
-            break
-        last = before
-    return last
+    return [last, *(call for call in heard[:-1] if (call.answered_at or 0.0) >= last.at)]
 
 
 def _could_be_kept(e: Evidence, call: Call, commit: Commit) -> bool:

@@ -224,6 +224,15 @@ def test_gone_takes_two_reads_apart(gone, apart, events):
     assert all(want.at <= story.now + 10 for want in story.wants)
 
 
+def test_a_read_is_as_old_as_its_question():
+    story = Story().created()
+    story.take(Asked("r1", Status("Processing")), Asked("r1", NotFound()))
+    doubted_at = story.now
+    assert story.take(Asked("r1", NotFound(), sent_at=doubted_at + 9.9), after=10.5) == []
+    assert [want.at for want in story.wants] == [story.now]
+    assert story.take(Asked("r1", NotFound(), sent_at=doubted_at + 10.5), after=0.5) == [Lost]
+
+
 def test_a_sign_of_life_ends_a_doubt():
     story = Story().created()
     story.take(Asked("r1", NotFound()), Asked("r1", Status("Processing")))
