@@ -556,10 +556,13 @@ def _proves(e: Evidence, c: Commit, word: Call, heard: list[Call]) -> bool:
 
 
 def _last_words(heard: list[Call]) -> list[Call]:
-    """The answer to the latest question, and those to questions that were under way together with it: which was believed first
-    is as good as any.
+    """The answer to the latest question; if that says nothing that is known of the report, also those to questions that were under
+    way together with it.
     """
     last = heard[-1]
+    known = ("Processing", "Completed", "PendingOrExpired", "Failed", "Expired")
+    if isinstance(last.answer, NotFound) or (isinstance(last.answer, Status) and last.answer.status in known):
+        return [last]
     return [last, *(call for call in heard[:-1] if (call.answered_at or 0.0) >= last.at)]
 
 
