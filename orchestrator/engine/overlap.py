@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from orchestrator.engine.choose import Ref
-from orchestrator.engine.ports import Broken, Status, StatusAnswer, Throttled
+from orchestrator.engine.ports import Broken, Throttled
 from orchestrator.engine.states import Part, State
 from orchestrator.engine.step import Asked
 
@@ -88,13 +88,6 @@ class Overlap:
         heard = self._parts[ref].heard
         if 0.0 < fact.sent_at < heard.get(report.id, 0.0):
             return False
-        # Two reads that are apart prove that a report is gone, so what was asked before the first was answered can't be the second.
-        if 0.0 < fact.sent_at < (report.doubted_at or 0.0) and not _shows_life(fact.answer):
-            return False
         if not isinstance(fact.answer, Throttled | Broken):
             heard[report.id] = fact.sent_at
         return True
-
-
-def _shows_life(answer: StatusAnswer) -> bool:
-    return isinstance(answer, Status) and answer.status != "PendingOrExpired"

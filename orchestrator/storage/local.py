@@ -213,6 +213,7 @@ class LocalWriter:
             await self._hand_over()
 
     async def restart(self) -> None:
+        self._refuse_closed()
         self._gathered, self._size = [], 0
         await self._give_up()
         if self._raw is not None:

@@ -158,6 +158,7 @@ class MemoryWriter:
 
     async def restart(self) -> None:
         await asyncio.sleep(0)
+        self._still_open()
         self._blob.data.clear()
 
     async def finish(self) -> str:

@@ -89,6 +89,8 @@ async def test_a_finished_file_takes_nothing_more(opened):
         with pytest.raises(RuntimeError):
             await writer.write(b"two")
         with pytest.raises(RuntimeError):
+            await writer.restart()
+        with pytest.raises(RuntimeError):
             await writer.finish()
         await writer.close()
         await writer.close()

@@ -156,8 +156,6 @@ MUTANTS = (
            "if part.state is State.GENERATING else None", "", FarWorld),
     Mutant("an answer that was overtaken is believed", "engine.overlap:Overlap.is_news",
            "< heard.get(report.id, 0.0)", "< 0.0", FarWorld),
-    Mutant("questions that were under way together are two reads", "engine.overlap:Overlap.is_news",
-           "not _shows_life(fact.answer)", "False", FarWorld),
     Mutant("a poll after a doubt waits for no answer", "engine.runner:Runner._is_held_up",
            "not self._may_overlap(poll) or ", "", FarWorld),
     Mutant("answers do not wait for each other", "engine.overlap:Overlap.turn",

@@ -12,7 +12,7 @@ from fakes import World, make_exports
 
 from orchestrator.engine.overlap import Overlap
 from orchestrator.engine.policy import Polling
-from orchestrator.engine.ports import Broken, NotFound, SignedUrl, Status, Throttled
+from orchestrator.engine.ports import Broken, SignedUrl, Status, Throttled
 from orchestrator.engine.schedule import spacing
 from orchestrator.engine.states import Part, Report, State
 from orchestrator.engine.step import Asked
@@ -155,22 +155,6 @@ async def test_an_answer_that_tells_nothing_overtakes_nothing(nothing):
     overlap.begins(REF, 10.0)
     assert overlap.is_news(REF, Asked("r", nothing, sent_at=11.0), part())
     assert overlap.is_news(REF, Asked("r", COMPLETED, sent_at=10.0), part())
-
-
-@pytest.mark.parametrize("gone", [NotFound(), PENDING])
-async def test_two_reads_that_were_under_way_together_are_one(gone):
-    overlap = Overlap()
-    overlap.begins(REF, 10.0)
-    doubted = part(alive=True, doubted_at=20.0)
-    assert not overlap.is_news(REF, Asked("r", gone, sent_at=19.0), doubted)
-    assert overlap.is_news(REF, Asked("r", gone, sent_at=30.0), doubted)
-
-
-@pytest.mark.parametrize("alive", [PROCESSING, COMPLETED])
-async def test_but_a_sign_of_life_ends_the_doubt(alive):
-    overlap = Overlap()
-    overlap.begins(REF, 10.0)
-    assert overlap.is_news(REF, Asked("r", alive, sent_at=19.0), part(alive=True, doubted_at=20.0))
 
 
 async def test_answers_are_looked_at_one_after_the_other():
