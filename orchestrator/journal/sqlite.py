@@ -28,9 +28,14 @@ from orchestrator.journal.versions import MIGRATIONS, Migration
 GROUP = 1000
 """Callers after which a commit takes no more along: a bound on how long the first of them waits."""
 
-LINGER = 0.001
+LINGER = 0.004
 """Seconds for which the thread dozes before it waits to be woken: to wake it costs the loop more than to find it awake, and what
-comes meanwhile is one commit.
+comes meanwhile is one commit. Who comes when it waits already is written at once.
+"""
+
+ALONE = 8
+"""Commits for one caller each, in a row, after which it does not doze: nothing would gather, and who writes one thing after the
+other waits for each.
 """
 
 NOTES_EVERY = 1.0
@@ -78,6 +83,8 @@ class SqliteJournal:
         self._round: list[_Wish] = []
         """What has come in this round of the loop."""
         self._queue: queue.SimpleQueue[list[_Wish]] = queue.SimpleQueue()
+        self._alone = 0
+        """Commits in a row that were for one caller each."""
         self._open = False
         self._noted: set[str] = set()
         self._noted_at = -math.inf
@@ -188,12 +195,13 @@ class SqliteJournal:
 
     def _gather(self) -> list[_Wish]:
         """Waits for one wish, and takes along what else is there by then."""
-        if self._queue.empty():
+        if self._alone < ALONE and self._queue.empty():
             time.sleep(LINGER)
         wishes = self._queue.get()
         with contextlib.suppress(queue.Empty):
             while len(wishes) < GROUP:
                 wishes += self._queue.get_nowait()
+        self._alone = self._alone + 1 if len(wishes) == 1 else 0
         return wishes
 
     def _commit(self, loop: asyncio.AbstractEventLoop, database: Database, wishes: Sequence[_Wish]) -> None:

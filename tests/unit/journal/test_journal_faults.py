@@ -12,14 +12,16 @@ import subprocess
 import sys
 import textwrap
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.engine.states import Created, Intended, Planned, State, apply, event_from_json
 from orchestrator.errors import JournalError, LeaseLostError, StorageError
+from orchestrator.journal import sqlite as sqlite_module
 from orchestrator.journal.database import Database
 from orchestrator.journal.reader import read_snapshot
-from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.sqlite import ALONE, LINGER, SqliteJournal
 
 
 class FixedClock:
@@ -88,11 +90,35 @@ async def test_callers_share_commits(tmp_path, monkeypatch):
     assert len(await keys_in(tmp_path)) == 500
 
 
+async def test_the_thread_dozes_for_callers_who_come_together_and_not_for_one_who_waits_for_each_answer(
+    tmp_path, monkeypatch
+):
+    dozes, dozing, loop = [], asyncio.Event(), asyncio.get_running_loop()
+
+    def sleep(seconds):
+        dozes.append(seconds)
+        loop.call_soon_threadsafe(dozing.set)
+
+    monkeypatch.setattr(sqlite_module, "time", SimpleNamespace(sleep=sleep))
+    journal = journal_in(tmp_path)
+    await journal.open()
+    for n in range(3 * ALONE):
+        await journal.append([planned(f"k{n}")])
+    assert len(dozes) <= ALONE
+    dozes.clear()
+    dozing.clear()
+    await asyncio.gather(journal.append([planned("a")]), journal.append([planned("b")]))
+    await asyncio.wait_for(dozing.wait(), 10)
+    assert dozes == [LINGER]
+    await journal.close()
+
+
 WRITER = """
     import asyncio, sys
     from pathlib import Path
     from orchestrator.engine.states import Planned
-    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.journal import sqlite as sqlite_module
+from orchestrator.journal.sqlite import ALONE, LINGER, SqliteJournal
 
     class Clock:
         def now(self):
@@ -308,7 +334,8 @@ LIMITED = """
     from pathlib import Path
     from orchestrator.engine.states import Planned
     from orchestrator.errors import StorageError
-    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.journal import sqlite as sqlite_module
+from orchestrator.journal.sqlite import ALONE, LINGER, SqliteJournal
 
     class Clock:
         def now(self):
