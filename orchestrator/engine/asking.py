@@ -37,7 +37,7 @@ DEAREST = 4.0
 _STEPS = 5
 PATIENCE = 8
 """Questions about one export after which what is believed is doubted, and they come more slowly."""
-_SLACK, _BRISK = 0.2, 20.0
+_SLACK, _BRISK = 0.2, 30.0
 """Each then waits for `_SLACK` of the age at the one before it, less by age / (age + `_BRISK` seconds) for short ones, and never
 longer than the service advises anyhow (`polling.every`)."""
 _LADDER_FROM, _LADDER_UP = 0.1, 1.25

@@ -33,7 +33,7 @@ LINGER = 0.004
 comes meanwhile is one commit. Who comes when it waits already is written at once.
 """
 
-ALONE = 8
+ALONE = 3
 """Commits for one caller each, in a row, after which it does not doze: nothing would gather, and who writes one thing after the
 other waits for each.
 """

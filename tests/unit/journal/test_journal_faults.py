@@ -117,8 +117,7 @@ WRITER = """
     import asyncio, sys
     from pathlib import Path
     from orchestrator.engine.states import Planned
-    from orchestrator.journal import sqlite as sqlite_module
-from orchestrator.journal.sqlite import ALONE, LINGER, SqliteJournal
+    from orchestrator.journal.sqlite import SqliteJournal
 
     class Clock:
         def now(self):
@@ -334,8 +333,7 @@ LIMITED = """
     from pathlib import Path
     from orchestrator.engine.states import Planned
     from orchestrator.errors import StorageError
-    from orchestrator.journal import sqlite as sqlite_module
-from orchestrator.journal.sqlite import ALONE, LINGER, SqliteJournal
+    from orchestrator.journal.sqlite import SqliteJournal
 
     class Clock:
         def now(self):
