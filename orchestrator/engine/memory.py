@@ -10,7 +10,8 @@ hash claims is believed by its size, for to read everything at each start would 
     - a file is on the move (`Moving` is durable before a rename) and two of its names have its size;
     - the manifest knows a file of an export that the journal knows otherwise;
     - verified bytes were on their way there: the run that brought them may have died before it could say so;
-    - a file of that size is not where it should be, or the journal has forgotten one: it may be this one, under another's name.
+    - a file of that size is not where journal or manifest have it, or the journal has forgotten one: it may be this one, under
+      another's name.
 """
 
 from __future__ import annotations
@@ -119,7 +120,9 @@ def disputed(
         stored = known.parts[0].stored if known is not None else None
         if known is not None and (stored is None or stored.sha256 != claim.sha256):
             doubtful.add(claim.path)
-    suspect = {claim.bytes for claim in _told(entries) if claim.key not in records}
+    suspect = {
+        claim.bytes for claim in _told(entries) if claim.key not in records or not homes.get((claim.key, claim.sha256))
+    }
     suspect |= {
         file.bytes
         for record in records.values()

@@ -160,6 +160,18 @@ async def test_a_file_that_is_missing_may_lie_under_the_name_of_another_of_its_s
     assert (events, owners) == ([Moved, Superseded], {"a.json": OTHER.key})
 
 
+async def test_a_file_that_only_the_manifest_has_as_stored_may_lie_under_the_name_of_another_of_its_size():
+    """An older journal, and the run before it died between the two renames by which two files change names."""
+    waiting = replace(stored(OTHER, B), parts=(Part(0, OTHER.request),))
+    journal, manifest = (
+        [stored(EXPORT, path="a.json"), waiting],
+        [stored(EXPORT, path="a.json"), stored(OTHER, B, path="b.json")],
+    )
+    disk = Disk({"a.json": B})
+    settled = await settle({record.key: record for record in journal}, build("job", manifest), disk, START)
+    assert (settled.changed, disk.read) == ({"a.json"}, ["a.json"])
+
+
 async def test_an_equal_file_of_another_export_is_left_to_it():
     journal = [stored(EXPORT, path="a.json"), stored(OTHER, A, path="b.json")]
     events, owners, _ = await settled(journal, None, {"b.json": A})
