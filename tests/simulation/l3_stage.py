@@ -139,7 +139,7 @@ class Server:
         self._process = process
         self._scratch = scratch
         self.clocks: list[tuple[float, float]] = []
-        """As they were when each process began: a machine may set its wall clock meanwhile."""
+        """As they were from time to time while processes ran: a machine may set its wall clock meanwhile."""
 
     async def run(
         self, folder: Path, arguments: Sequence[str], hit: Mapping[str, str], *, cold: bool, bug: str | None
@@ -153,10 +153,19 @@ class Server:
         env |= hit
         began = time.monotonic()
         self.clocks.append(_clocks())
-        status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
+        watching = asyncio.create_task(self._watch_clocks())
+        try:
+            status, ended = await (self._start if cold else self._fork)(folder, list(arguments), env, out, err)
+        finally:
+            watching.cancel()
         lines = [line.split("\t") for line in log.read_text().splitlines()] if log.exists() else []
         passings = [Passing(label, float(at), struck == "1") for label, at, struck in lines]
         return Ended(status, out.read_text(), err.read_text(), began, ended, passings)
+
+    async def _watch_clocks(self) -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            self.clocks.append(_clocks())
 
     async def _fork(
         self, folder: Path, arguments: list[str], env: Mapping[str, str], out: Path, err: Path
