@@ -81,18 +81,23 @@ class Lanes:
         if lane not in self._sessions:
             self._sessions[lane] = self._open_session(lane)
         lane.reused = lane.spoilt = lane.proven = False
+        if self._is_wary():
+            lane.hang_up()  # it may have been given back before the trouble
         try:
             yield lane, self._sessions[lane]
         finally:
             if lane.spoilt:
                 self.beware()
-            if not lane.proven or asyncio.get_running_loop().time() < self._wary_until:
+            if not lane.proven or self._is_wary():
                 lane.hang_up()
             self._free.append(lane)
 
     def beware(self) -> None:
         """A connection that was kept brought trouble."""
         self._wary_until = asyncio.get_running_loop().time() + WARY
+
+    def _is_wary(self) -> bool:
+        return asyncio.get_running_loop().time() < self._wary_until
 
     async def close(self) -> None:
         for session in self._sessions.values():

@@ -173,6 +173,25 @@ async def test_news_that_names_no_report_is_believed_from_a_connection_of_its_ow
         assert server.came_on == [1, 1, 2]
 
 
+async def test_after_trouble_with_one_the_others_that_lie_ready_are_not_used_either(keeps_long):
+    """Else the question that is asked again might come on one of them, and its answer be doubted a second time."""
+    three = asyncio.Barrier(3)
+
+    async def at_once(head, reader, writer):
+        await three.wait()
+        writer.write(answer(404)) if b"/lost" in head else await as_asked(head, reader, writer)
+
+    scripts = [*[at_once] * 3, answer(404), at_once]
+    async with RawServer(*scripts, keep_alive=True) as server, client(server.url) as api:
+        await asyncio.gather(*(api.get(report_id, None) for report_id in "abc"))
+        assert isinstance(await api.get("lost", None), Broken)
+        answers = await asyncio.gather(*(api.get(report_id, None) for report_id in ("a", "b", "lost")))
+        assert answers == [Status("Processing"), Status("Processing"), NotFound()]
+        assert sorted(server.came_on[:3]) == [1, 2, 3]
+        assert server.came_on[3] <= 3
+        assert sorted(server.came_on[4:]) == [4, 5, 6]
+
+
 async def test_silence_is_kept_whichever_question_it_was_the_answer_to(keeps_long):
     slower = answer(429, b"", "Retry-After: 7")
     async with RawServer(as_asked, slower, as_asked, keep_alive=True) as server, client(server.url) as api:
