@@ -521,7 +521,7 @@ def losses_are_proven(e: Evidence) -> Iterator[str]:
         if not heard:
             yield f"{report_id} was lost ({cause}) unasked"
             continue
-        if not any(_proves(e, c, word, heard) for word in _last_words(heard)):
+        if not any(_proves(e, c, word, heard) for word in _last_words(heard, c)):
             yield f"{report_id} was lost as {cause} at {c.at:.1f} without proof; last heard: {heard[-1].answer}"
 
 
@@ -555,15 +555,20 @@ def _proves(e: Evidence, c: Commit, word: Call, heard: list[Call]) -> bool:
     return len(corrupt) >= 3
 
 
-def _last_words(heard: list[Call]) -> list[Call]:
-    """The answer to the latest question; if that says nothing that is known of the report, also those to questions that were under
-    way together with it.
+def _last_words(heard: list[Call], loss: Commit) -> list[Call]:
+    """The answer to the latest question, and of those to questions that were under way together with it: what was heard before it,
+    if it came only when the loss was decided and being written; all of them, if it says nothing that is known of the report.
     """
     last = heard[-1]
+    beside = [call for call in heard[:-1] if (call.answered_at or 0.0) >= last.at]
     known = ("Processing", "Completed", "PendingOrExpired", "Failed", "Expired")
     if isinstance(last.answer, NotFound) or (isinstance(last.answer, Status) and last.answer.status in known):
-        return [last]
-    return [last, *(call for call in heard[:-1] if (call.answered_at or 0.0) >= last.at)]
+        beside = [x for x in beside if (x.answered_seq or 0) < (last.answered_seq or 0) and _just_heard(x, loss)]
+    return [last, *beside]
+
+
+def _just_heard(call: Call, loss: Commit) -> bool:
+    return loss.at - (call.answered_at or 0.0) <= SOON
 
 
 def _could_be_kept(e: Evidence, call: Call, commit: Commit) -> bool:
