@@ -81,7 +81,9 @@ class Attempts:
         halt: Callable[[OrchestratorError], None],
         park: Callable[[str], None],
         parked: Callable[[], bool],
+        wake: Callable[[], None],
     ) -> None:
+        """`wake` has the run look anew at what may go."""
         self._api = api
         self._storage = storage
         self._contents = contents
@@ -94,6 +96,7 @@ class Attempts:
         self._halt = halt
         self._park = park
         self._parked = parked
+        self._wake = wake
         gated = GatedFiles(files, spending, clock)
         self._transfers = Transfers(gated, storage, contents, kept=policy.limits.downloads)
         self._posting: set[anyio.CancelScope] = set()
@@ -119,9 +122,9 @@ class Attempts:
         """Sends the POST whose intent is durable."""
         now = self._clock.now()
         if self._parked() or self._spending.rate.closed_until > now:
-            self._spending.rate.release()
+            self._stays()
             return NotPosted("not sent: the run parks" if self._parked() else "not sent: the service asked for silence")
-        self._spending.rate.sent(now)
+        self._goes(now)
         beside = self._spending.unfinished - 1
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
@@ -151,9 +154,9 @@ class Attempts:
     async def poll(self, report_id: str, record: Record, live: Live) -> Asked:
         now = self._clock.now()
         if self._spending.rate.closed_until > now:
-            self._spending.rate.release()
+            self._stays()
             return Asked(report_id, Throttled(None, "not sent: the service asked for silence"))
-        self._spending.rate.sent(now)
+        self._goes(now)
         self._observer.tell(RequestSent(now, "poll", record.key))
         self.polls[record.key] = self.polls.get(record.key, 0) + 1
         generation = self._token_generation
@@ -195,6 +198,18 @@ class Attempts:
         self._strangers.add(report_id)
         if len(self._strangers) < len(self._earlier):
             return seen
+        self._halt_among_strangers()
+        return False
+
+    def forgo(self, reports: Iterable[str]) -> None:
+        """These are not asked about any more: where nothing was said of them, the others alone tell whose account it is."""
+        self._earlier -= frozenset(reports) - self._strangers
+        if len(self._earlier) < STRANGERS:
+            self._spending.doubted = False
+        elif len(self._strangers) == len(self._earlier):
+            self._halt_among_strangers()
+
+    def _halt_among_strangers(self) -> None:
         self._halt(
             RefusedError(
                 "the service knows none of the reports that earlier runs of this job created",
@@ -204,7 +219,6 @@ class Attempts:
                 "created anew.",
             )
         )
-        return False
 
     # ------------------------------------------------------------------------------------------------------- probe
 
@@ -226,9 +240,23 @@ class Attempts:
         assert self._known is not None, "only asked for if one is known"
         report_id, record = self._known
         now = self._clock.now()
-        self._spending.rate.sent(now)
+        self._goes(now)
         self._observer.tell(RequestSent(now, "poll", record.key))
         self._probing = await self._judge(await self._api.get(report_id, record.impersonate), self._probing, now)
+
+    # ------------------------------------------------------------------------------------------- requests reserved
+
+    def _goes(self, now: float) -> None:
+        """A reserved request goes out. Where it was the last one that had room, nobody knew until now when the next one may go."""
+        was_full = self._spending.rate.full
+        self._spending.rate.sent(now)
+        if was_full:
+            self._wake()
+
+    def _stays(self) -> None:
+        """A reserved request does not go out after all."""
+        self._spending.rate.release()
+        self._wake()
 
     # ------------------------------------------------------------------------------------------- what answers mean
 
@@ -240,7 +268,8 @@ class Attempts:
         `beside`: the answer is to a creation beside so many unfinished exports.
         """
         now = self._clock.now()
-        if not isinstance(answer, Broken):
+        # A creation may take the service longer than a question: its answers would be taken for slow ones.
+        if beside is None and not isinstance(answer, Broken):
             self._spending.pace.answered(now - sent_at, now)
         match answer:
             case Broken(detail, _, trusted, wait):
@@ -266,6 +295,7 @@ class Attempts:
 
     async def _pause(self, wait: float | None, detail: str, now: float) -> None:
         """Closes the gate for everybody. A `Retry-After` is never shortened; jitter only lengthens."""
+        named = bool(wait)
         if not wait:  # "again after 0 s" names no time either: taken at its word, it would be a storm of requests
             # Of several that were under way together, one counts; each is a pause from its own answer on.
             self._unnamed_pauses += self._spending.rate.closed_until <= now
@@ -278,7 +308,15 @@ class Attempts:
         self._spending.close("api", until, now)
         self._observer.tell(Paused(now, until, detail))
         await self._account.pause(until)
-        self._park_if_long(wait, now, "service")
+        if named:
+            self._park_if_long(wait, now, "service")
+
+    async def pause_beside_others(self, until: float) -> None:
+        """Another run of the account was asked for silence: it is this run's as well, and the next one's."""
+        now = self._clock.now()
+        self._observer.tell(Paused(now, until, "the service asked another run of this account for it"))
+        await self._account.pause(until)
+        self._park_if_long(until - now, now, "service")
 
     async def _pause_files(self, wait: float, now: float) -> None:
         until = self._spending.files_closed_until  # `GatedFiles` has closed the gate already

@@ -41,6 +41,8 @@ _ENOUGH = 4
 """Admitted requests between two refusals that make an estimate."""
 _SLOW, _SLOW_BY = 2.0, 0.25
 """Answers are slow when they take so many times as long as they used to, and so many seconds more."""
+_USED_TO = 60.0
+"""Seconds in which what is usual comes to what answers take of late, if they stay slow: what lasts is not this run's doing."""
 _SMOOTHING = 0.1
 _FULL, _IDLE = 0.8, 0.5
 """Requests fill the rate where their turns take this share of the time, and leave it idle below the other."""
@@ -88,7 +90,9 @@ class RateFinder:
         """Seconds that the turn of a request takes, and that pass from one to the next, of late."""
         self._usual = math.inf
         self._lately = 0.0
-        self._slowed_at = -math.inf
+        self._answered_at = self._slowed_at = -math.inf
+        self._earlier = known
+        self._lowest = min(LOWEST, ceiling)
 
     @property
     def per_second(self) -> float:
@@ -98,6 +102,13 @@ class RateFinder:
     def known(self) -> bool:
         """Refusals have shown where the limit is."""
         return self._now.known
+
+    @property
+    def found(self) -> float | None:
+        """What is known of the limit, for later runs: a ceiling that nothing was refused below says no more than was known before."""
+        if not self.known:
+            return None
+        return max(self.per_second, self._earlier or 0.0) if self.per_second >= self.ceiling else self.per_second
 
     @property
     def presses(self) -> bool:
@@ -147,7 +158,7 @@ class RateFinder:
         last = before.stretch
         if last is None or last.admitted < _ENOUGH:
             doubling = last is None and not before.known
-            rate.per_second = max(LOWEST, before.per_second * (_CUT if doubling else _CUT_AGAIN))
+            rate.per_second = max(self._lowest, before.per_second * (_CUT if doubling else _CUT_AGAIN))
             return
         fitting = last.refill(now)
         if before.known and now > before.held_until:
@@ -157,7 +168,7 @@ class RateFinder:
             rate.hold = min(2 * before.hold, LONGEST_HOLD)
         rate.known = True
         rate.held_until = now + rate.hold
-        rate.per_second = max(LOWEST, before.per_second * _CUT, min(before.per_second, fitting))
+        rate.per_second = max(self._lowest, before.per_second * _CUT, min(before.per_second, fitting))
 
     def pardon(self) -> None:
         """The latest refusal was another limit's after all."""
@@ -174,9 +185,12 @@ class RateFinder:
         self._lately += _SMOOTHING * (seconds - self._lately) if self._lately else seconds
         if now - self._slowed_at > 10 * self._lately and self._lately > _SLOW * self._usual + _SLOW_BY:
             self._slowed_at = now
-            self._now.per_second = max(LOWEST, self.per_second * _EASED)
+            self._now.per_second = max(self._lowest, self.per_second * _EASED)
             self._now.held_until = max(self._now.held_until, now + self._lately * 10)
-        self._usual = min(self._usual * 1.001, self._lately)
+        passed = min(max(0.0, now - self._answered_at), _USED_TO)
+        self._answered_at = now
+        self._usual = min(self._usual, self._lately)
+        self._usual += (self._lately - self._usual) * passed / _USED_TO
 
     def _grow(self, seconds: float, now: float) -> None:
         rate = self._now
@@ -206,6 +220,7 @@ class CapFinder:
         self._ceiling = ceiling
         most = min(ceiling, known or start or ceiling)
         self._now = _Cap(most, known is not None, known, FIRST_HOLD, -math.inf)
+        self._earlier = known
         self._before: _Cap | None = None
         """As it was before the latest refusal, until it grows."""
         self._reached = -1
@@ -222,6 +237,13 @@ class CapFinder:
     def known(self) -> bool:
         """A refusal has shown where the limit is."""
         return self._now.known
+
+    @property
+    def found(self) -> int | None:
+        """What is known of the limit, for later runs: see `RateFinder.found`."""
+        if not self.known:
+            return None
+        return max(self.most, self._earlier or 0) if self.most >= self._ceiling else self.most
 
     def accepted_beside(self, many: int) -> int:
         """How many creations were accepted beside so many others, or more, since one was refused there.

@@ -32,7 +32,9 @@ class Learning:
         """What earlier runs have learned of this account."""
         lessons = await self._account.lessons()
         self._spending.recall(lesson.high for lesson in lessons)
-        self.asking.recall(lessons)
+        # One of the future was learned when the clock was ahead: it would be the latest for as long.
+        began = self._started_at
+        self.asking.recall(lesson._replace(created_at=min(lesson.created_at, began)) for lesson in lessons)
 
     async def keep(self) -> None:
         """For later runs: lessons, and the limits as they were found. Raises what the account's journal raises."""

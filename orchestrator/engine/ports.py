@@ -369,6 +369,8 @@ class Turn:
     """Until when some run of the account was asked for silence."""
     others: int
     """Exports that other runs have unfinished."""
+    runs: int = 0
+    """Other runs of the account that are at work."""
 
 
 class Shared(Protocol):
@@ -381,7 +383,7 @@ class Shared(Protocol):
         exports this run has under way.
         """
 
-    def close_until(self, until: float) -> None:
+    def close_until(self, until: float, now: float) -> None:
         """The service asks for silence."""
 
 

@@ -28,19 +28,25 @@ class Rate:
     def __init__(self, finder: RateFinder) -> None:
         self._finder = finder
         self.burst = BurstFinder(finder)
-        self._recent: deque[float] = deque(maxlen=max(1, math.floor(finder.ceiling)))
+        self._most = max(1, math.floor(finder.ceiling))
+        self._recent: deque[float] = deque(maxlen=self._most)
         self._reserved = 0
         self._paced = 0.0
         self._ramp = 0.0
         self.closed_until = 0.0
         """The gate: no request before this time (seconds since the epoch)."""
 
+    @property
+    def full(self) -> bool:
+        """Reserved requests fill the window: until one goes out, nobody knows when the next one may."""
+        return self._reserved >= self._most
+
     def next_at(self) -> float:
         """The earliest time for the next request, seconds since the epoch; infinity while reserved ones fill the window."""
-        most = max(1, math.floor(self._finder.ceiling))
-        room = most - self._reserved
-        if room <= 0:
+        if self.full:
             return math.inf
+        most = self._most
+        room = most - self._reserved
         # A second, or a little more or less of it where the limit is no whole number.
         window = self._recent[-room] + most / self._finder.ceiling if len(self._recent) >= room else 0.0
         return max(self._paced, window, self.closed_until)
@@ -49,9 +55,10 @@ class Rate:
         """When a turn is lost unless a request goes by then, seconds since the epoch: no more can be kept."""
         return max(self._paced, self.closed_until) + self.burst.kept / self._finder.per_second
 
-    def reserve(self, now: float) -> None:
+    def reserve(self, now: float, row: float = 0.0) -> None:
+        """`row` is when the row that it shares with other runs has let it go."""
         self._reserved += 1
-        free = max(self._paced, min(self.closed_until, now))
+        free = max(self._paced, row, min(self.closed_until, now))
         late = max(0.0, now - free)
         kept = max(LATENESS, self.burst.kept / self._finder.per_second)
         self._finder.asked(now, late, kept)

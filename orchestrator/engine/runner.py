@@ -226,6 +226,7 @@ class Runner:
             halt=self.halt,
             park=self.park,
             parked=lambda: self._parking is not None,
+            wake=self._wake,
         )
         self._learning = Learning(self._policy.polling, self._account, self._spending, started_at)
         self._outlook = Outlook(self._learning.asking, self._spending, self._observer)
@@ -389,7 +390,7 @@ class Runner:
                 break
             choice = choose(self._wants, budgets, now)
             if isinstance(choice, Go):
-                if isinstance(choice.want, (Create, Poll)) and not self._spending.has_turn(now):
+                if isinstance(choice.want, (Create, Poll)) and not await self._has_turn(now):
                     continue
                 if self._is_probe(choice.want) and self._attempts.known is not None:
                     self._start_probe(tasks, *self._attempts.known, now)
@@ -398,6 +399,15 @@ class Runner:
             else:
                 ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
                 await self._sleep(min(choice.until, self._park_at, *ends, self._too_late_at(now)) - now)
+
+    async def _has_turn(self, now: float) -> bool:
+        """Whether the row of all runs of the account lets a request go now; what it says of a pause is this run's as well."""
+        closed_until = self._spending.rate.closed_until
+        has_turn = self._spending.has_turn(now)
+        if (until := self._spending.rate.closed_until) > max(now, closed_until):
+            with self._taking_blame():
+                await self._attempts.pause_beside_others(until)
+        return has_turn
 
     def _budgets(self, now: float) -> Budgets:
         """What may be spent, and is worth it."""
@@ -445,7 +455,7 @@ class Runner:
             return
         self._wants.put(ref, ())
         if isinstance(want, (Create, Poll)):
-            self._spending.rate.reserve(now)
+            self._spending.reserve(now)
             self._spending.took_turn(polled=isinstance(want, Poll))
             self._spending.asking += 1
             self._spending.starting += isinstance(want, Create)
@@ -472,7 +482,7 @@ class Runner:
         if free and follows(self._records[ref[0]].parts[ref[1]], self._lives[ref], report_id):
             self._start(tasks, ref, Poll(now, report_id), now)  # what it finds out of the report counts as well
             return
-        self._spending.rate.reserve(now)
+        self._spending.reserve(now)
         self._spending.asking += 1
         tasks.start_soon(self._probe)
 
@@ -569,6 +579,8 @@ class Runner:
         self._lives[ref] = done.live
         after = done.record.parts[index]
         self._spending.changed(before, after, now)
+        if self._spending.doubted:
+            self._attempts.forgo(r.id for r in after.reports if not follows(after, done.live, r.id))
         if before.state is State.GENERATING and after.state is not State.GENERATING:
             self._spending.finished(now, waiting=bool(self._wants.creations))
         self._notice(key, done.live, done.events)

@@ -45,6 +45,8 @@ class Spending:
         found = found or Found()
         self._shared = shared
         self._turn: float | None = None
+        self._row = 0.0
+        """When the row of all runs has let the latest request go, if this run had to wait for others."""
         self._others = 0
         self._policy = policy
         self._observer = observer
@@ -116,11 +118,16 @@ class Spending:
         if self._turn is None:
             turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished, self.rate.burst.kept)
             self._turn, self._others = turn.at, turn.others
+            self._row = turn.at if turn.runs else 0.0
             self.rate.close(turn.closed_until, now)
         if max(self._turn, self.rate.closed_until) > now:
             return False
         self._turn = None
         return True
+
+    def reserve(self, now: float) -> None:
+        """A request is decided on."""
+        self.rate.reserve(now, self._row)
 
     def took_turn(self, *, polled: bool) -> None:
         self._creations_in_a_row = 0 if polled else self._creations_in_a_row + 1
@@ -148,10 +155,7 @@ class Spending:
 
     def found(self) -> Found:
         """What this run has learned of the limits."""
-        return Found(
-            self.pace.per_second if self.pace.known else None,
-            self.cap.most if self.cap.known else None,
-        )
+        return Found(self.pace.found, self.cap.found)
 
     def changed(self, before: Part | None, after: Part, now: float) -> None:
         """A part's record changed: count what it holds among the unfinished exports."""
@@ -221,7 +225,7 @@ class Spending:
         if host == "api":
             self.rate.close(until, now)
             if self._shared is not None:
-                self._shared.close_until(until)
+                self._shared.close_until(until, now)
         else:
             self.files_closed_until = max(self.files_closed_until, until)
 

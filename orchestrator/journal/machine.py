@@ -54,7 +54,7 @@ def look(path: Path, now: float) -> tuple[int, float]:
     finally:
         os.close(fd)
     active = [seen for _, seen in known.runs.values() if now - FORGOTTEN < seen < now + FORGOTTEN]
-    return len(active), known.closed_until if active else 0.0
+    return len(active), known.pause(now)
 
 
 class Machine:
@@ -67,26 +67,32 @@ class Machine:
         self._path = path
         self._me = secrets.token_hex(8)
         self._fd: int | None = None
+        self._seen_at = 0.0
 
     def take(self, now: float, interval: float, unfinished: int, kept: int = 0) -> Turn:
         with self._held() as known:
+            self._seen_at = now
             # A turn that lies far ahead was left by a run with another idea of the time.
-            row = known.next if known.next < now + FARTHEST else now
+            farthest = max(FARTHEST, (len(known.runs) + 1) * interval)
+            row = known.next if known.next <= now + farthest else now
             known.next = max(row, now - max(LATENESS, kept * interval)) + interval
             known.runs[self._me] = unfinished, now
             known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
             others = sum(count for name, (count, _) in known.runs.items() if name != self._me)
-            return Turn(max(row, now), known.closed_until, others)
+            return Turn(max(row, now), known.pause(now), others, len(known.runs) - 1)
 
-    def close_until(self, until: float) -> None:
+    def close_until(self, until: float, now: float) -> None:
         with self._held() as known:
-            known.closed_until = max(known.closed_until, until)
+            self._seen_at = now
+            if until > known.pause(now):
+                known.closed_until, known.closed_at = until, now
 
     def close(self) -> None:
         """The run is over."""
         with self._held() as known:
             known.runs.pop(self._me, None)
-            if not known.runs:
+            # A pause outlives the runs: some may only be silent, because of it, and the next one must hear of it.
+            if not known.runs and not known.pause(self._seen_at):
                 with contextlib.suppress(OSError):
                     self._path.unlink()
                     self._path.parent.rmdir()  # unless it holds another account's
@@ -130,6 +136,8 @@ class _Known:
 
     next: float = 0.0
     closed_until: float = 0.0
+    closed_at: float = 0.0
+    """When that was said."""
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
     """For each run its unfinished exports, and when it was seen last."""
     length: int = _LARGEST
@@ -142,13 +150,22 @@ class _Known:
             data = os.pread(fd, _LARGEST, 0)
             said = json.loads(data)
             runs = {str(name): (int(count), float(seen)) for name, (count, seen) in said["runs"].items()}
-            return cls(float(said["next"]), float(said["closed_until"]), runs, len(data))
+            closed_until, closed_at = float(said["closed_until"]), float(said.get("closed_at", 0.0))
+            return cls(float(said["next"]), closed_until, closed_at, runs, len(data))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return cls()
 
+    def pause(self, now: float) -> float:
+        """Until when the service wants silence; 0 if it does not. One that began in the future is another clock's: it lasts as
+        long from now.
+        """
+        until = min(self.closed_until, now + self.closed_until - self.closed_at)
+        return until if until > now else 0.0
+
     def write(self, fd: int) -> None:
         # Each request comes by here: `asdict` would copy what is only to be read, and take longer than all else together.
-        data = json.dumps({"next": self.next, "closed_until": self.closed_until, "runs": self.runs}).encode()
+        said = {"next": self.next, "closed_until": self.closed_until, "closed_at": self.closed_at, "runs": self.runs}
+        data = json.dumps(said).encode()
         os.pwrite(fd, data, 0)
         if len(data) < self.length:
             os.ftruncate(fd, len(data))

@@ -102,7 +102,7 @@ def forgotten_pause() -> None:
         self._until[host] = until
 
     JournalAccount.pause = pause  # type: ignore[method-assign]  # that is the bug
-    Machine.close_until = lambda _self, _until: None  # type: ignore[method-assign]  # what other runs know would hide it
+    Machine.close_until = lambda _self, _until, _now: None  # type: ignore[method-assign]  # what other runs know would hide it
 
 
 def copied_into_place() -> None:

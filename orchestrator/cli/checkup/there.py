@@ -95,7 +95,7 @@ async def service(task: Task, network: Network, token: str, clock: SystemClock, 
     took = clock.now() - began
     if isinstance(probed.answer, Throttled | Broken) and probed.answer.wait:
         if active:
-            _tell_others(shared, clock.now() + probed.answer.wait)
+            _tell_others(shared, probed.answer.wait, clock.now())
         await _keep(task, clock, probed.answer.wait)
     return [
         *_reached(task, probed, took),
@@ -112,9 +112,9 @@ def _turn(task: Task, shared: Path, clock: SystemClock) -> float:
     return max(0.0, turn.at - clock.now())
 
 
-def _tell_others(shared: Path, until: float) -> None:
+def _tell_others(shared: Path, wait: float, now: float) -> None:
     with contextlib.closing(Machine(shared)) as machine:
-        machine.close_until(until)
+        machine.close_until(now + wait, now)
 
 
 async def _keep(task: Task, clock: SystemClock, wait: float) -> None:

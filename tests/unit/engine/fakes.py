@@ -17,7 +17,7 @@ from orchestrator.content.checker import Checker, digest_file
 from orchestrator.engine import plan
 from orchestrator.engine.memory import settle
 from orchestrator.engine.policy import Limits, Policy, Polling, Retry
-from orchestrator.engine.ports import Accepted, Body, FileBroken, NotFound, SignedUrl, Status
+from orchestrator.engine.ports import Accepted, Body, FileBroken, NotFound, Shared, SignedUrl, Status
 from orchestrator.engine.runner import Runner
 from orchestrator.engine.states import State, apply
 from orchestrator.errors import LeaseLostError
@@ -268,6 +268,8 @@ class World:
         self.told = Told()
         self.journal = DyingJournal(self.disk)
         self.runner: Runner | None = None
+        self.shared: Shared | None = None
+        """What it shares with other runs of the account."""
         self.items: list[plan.Item] = []
         self.seed = 0
 
@@ -316,6 +318,7 @@ class World:
             observer=self.told,
             policy=self.policy,
             random=random.Random(self.seed),
+            shared=self.shared,
         )
         return await self.runner.run(
             job="job",

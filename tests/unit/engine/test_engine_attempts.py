@@ -42,6 +42,7 @@ class Desk:
             halt=lambda error: None,
             park=lambda reason: None,
             parked=lambda: self.parked,
+            wake=lambda: None,
         )
         export = make_export(0)
         self.ref = (export.key, 0)

@@ -95,6 +95,40 @@ def test_answers_that_take_much_longer_than_usual_slow_the_run_down():
     assert finder.per_second < 15
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.05, 0.6), (0.1, 0.6), (0.05, 1.0), (0.3, 1.0)])
+def test_a_service_that_stays_slow_for_other_reasons_is_soon_asked_as_often_as_before(before, after):
+    finder = RateFinder(5.0, known=5.0)
+    rate, now, under_way = Rate(finder), NOW, []
+    while now < NOW + 600:
+        now = max(now, rate.next_at())
+        rate.reserve(now)
+        rate.sent(now)
+        took = before if now < NOW + 60 else after
+        under_way.append((now + took, took))
+        while under_way[0][0] <= now:
+            at, took = under_way.pop(0)
+            finder.answered(took, at)
+        if NOW + 60 < now < NOW + 80:
+            assert finder.per_second > 1
+    assert finder.per_second == 5.0
+
+
+def test_no_refusal_brings_a_rate_above_its_ceiling():
+    finder = RateFinder(0.05)
+    finder.refused(NOW)
+    assert finder.per_second == 0.05
+
+
+def test_a_job_of_low_limits_does_not_make_later_runs_forget_what_was_found():
+    finder, cap = RateFinder(1.0, known=20.0), CapFinder(2, known=16)
+    assert (finder.per_second, finder.found, cap.most, cap.found) == (1.0, 20.0, 2, 16)
+    finder.refused(NOW)
+    cap.refused(NOW, NOW, 1)
+    assert (finder.found, cap.found) == (finder.per_second, 1)
+    assert finder.found < 1.0
+    assert (RateFinder(1.0).found, CapFinder(2).found) == (None, None)
+
+
 def test_a_cap_grows_by_one_with_each_export_that_finishes_while_others_wait():
     cap = CapFinder(8, 4)
     cap.finished(NOW, pressed=False)

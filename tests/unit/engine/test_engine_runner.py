@@ -24,6 +24,7 @@ from orchestrator.engine.ports import Broken, Denied, FileBroken, Invalid, Statu
 from orchestrator.engine.states import State
 from orchestrator.errors import StorageError
 from orchestrator.job.expand import Export
+from orchestrator.journal.machine import Machine
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.records import record_from_text
 
@@ -494,6 +495,45 @@ async def test_the_clock_may_jump_between_two_runs(shift, park_after):
     assert world.good(*world.exports)
     assert asyncio.get_running_loop().time() - began < 600
     assert world.part(world.exports[0]).state is State.STORED
+
+
+# ------------------------------------------------------------------------------------------ slow answers, low limits
+
+
+@pytest.mark.parametrize(("per_second", "latency"), [(1.0, 5.0), (1.5, 5.0), (0.5, 20.0)])
+async def test_a_low_rate_waits_for_no_answer(per_second, latency):
+    world = World(make_exports(20), requests_per_second=per_second, unfinished=20)
+    world.service.latency = latency
+    world.service.takes = lambda request: 600.0
+    await world.run()
+    begun = [at for at, _ in world.service.posts]
+    assert begun[-1] - begun[0] <= 21 / per_second
+
+
+# ----------------------------------------------------------------------------------------- pauses of other runs
+
+
+async def test_a_pause_that_another_run_was_asked_for_is_told_and_kept(tmp_path):
+    world = World(make_exports(3))
+    other, world.shared = Machine(tmp_path / "shared" / "a"), Machine(tmp_path / "shared" / "a")
+    other.take(world.clock.now(), 0.2, 0)
+    other.close_until(world.clock.now() + 600, world.clock.now())
+    began = world.clock.now()
+    report = await world.run()
+    assert (report["outcome"], min(at for at, _ in world.service.posts) - began >= 600) == ("succeeded", True)
+    assert [pause.until - began for pause in world.told.of(Paused)] == [600]
+
+
+async def test_a_pause_of_another_run_that_is_too_long_parks_this_one_and_the_next(tmp_path):
+    world = World(make_exports(3))
+    other, world.shared = Machine(tmp_path / "shared" / "a"), Machine(tmp_path / "shared" / "a")
+    other.take(world.clock.now(), 0.2, 0)
+    other.close_until(world.clock.now() + 7200, world.clock.now())
+    for shared in (world.shared, None):  # its own journal knows of it as well
+        world.shared = shared
+        report = await world.run()
+        assert (report["outcome"], world.service.posts) == ("parked", [])
+        assert "silence until" in report["reason"]
 
 
 # ------------------------------------------------------------------------------------------------------------- parts

@@ -10,6 +10,7 @@ from fakes import Told, make_policy
 from orchestrator.engine.events import OutageBegan, OutageEnded
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.states import Cause, Part, Report, State
+from orchestrator.journal.machine import Machine
 
 NOW = 1000.0
 
@@ -152,3 +153,22 @@ def test_no_turn_is_lost_that_other_runs_of_the_account_may_take():
     assert made.budgets(NOW).lost_at < math.inf
     made._others = 3
     assert made.budgets(NOW).lost_at == math.inf
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_runs_that_share_an_account_find_its_rate_as_one_does_alone(runs, tmp_path):
+    limits = {"requests_per_second": 100.0, "requests_start": 4.0}
+    path = tmp_path / "shared" / "account.json"
+    side_by_side = [Spending(make_policy(**limits), Told(), shared=Machine(path)) for _ in range(runs)]
+    now, sent = NOW, 0
+    while now < NOW + 60:
+        gone = [each for each in side_by_side if each.budgets(now).request_at <= now and each.has_turn(now)]
+        for each in gone:
+            each.reserve(now)
+            each.rate.sent(now)
+        sent += len(gone)
+        if not gone:
+            now = max(now + 1e-3, min(each.budgets(now).request_at for each in side_by_side))
+    assert [each.pace.per_second for each in side_by_side] == [100.0] * runs
+    assert not any(each.pace.idles for each in side_by_side)
+    assert sent > 60 * 80

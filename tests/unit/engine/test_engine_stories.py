@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import anyio
 import pytest
 from fakes import World, completed, make_exports, rows_of
 
@@ -181,6 +182,33 @@ async def test_a_handful_of_reports_that_are_gone_says_nothing_about_the_account
     await world.run(park_after=12)
     world.service.made.clear()
     assert (await world.run())["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("answer", [Denied(403, "no"), Broken("HTTP 500")])
+async def test_a_report_that_fails_for_a_reason_of_its_own_leaves_nobody_waiting_for_what_it_says_of_the_account(
+    answer,
+):
+    world = World(make_exports(5), unfinished=4)
+    world.service.takes = lambda request: 60.0
+    await world.run(park_after=5)
+    bad, *_ = world.service.made
+    world.service.made = {bad: world.service.made[bad]}
+    world.service.on_get = lambda made, n: answer if made.id == bad else None
+    with anyio.fail_after(86_400):
+        report = await world.run()
+    assert (report["outcome"], report["error"] and report["error"]["code"]) == ("refused", "account.other")
+
+
+async def test_of_two_reports_beside_one_that_fails_of_itself_both_are_believed_to_be_gone():
+    world = World(make_exports(4), unfinished=3)
+    world.service.takes = lambda request: 60.0
+    await world.run(park_after=5)
+    bad, *_ = world.service.made
+    world.service.made = {bad: world.service.made[bad]}
+    world.service.on_get = lambda made, n: Denied(403, "no") if made.id == bad else None
+    with anyio.fail_after(86_400):
+        report = await world.run()
+    assert (report["counts"]["stored"], report["counts"]["failed"]) == (3, 1)
 
 
 # --------------------------------------------------------------------------------------------------------- downloads

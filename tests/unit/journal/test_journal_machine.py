@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator.journal.machine import FARTHEST, FORGOTTEN, Machine, place
+from orchestrator.journal.machine import FARTHEST, FORGOTTEN, Machine, look, place
 
 NOW = 1_700_000_000.0
 
@@ -39,9 +39,34 @@ def test_turns_that_nobody_took_are_kept_where_that_is_allowed(path):
 
 def test_a_pause_holds_for_all_runs(path):
     first, second = Machine(path), Machine(path)
-    first.close_until(NOW + 60)
-    first.close_until(NOW + 30)
+    first.close_until(NOW + 60, NOW)
+    first.close_until(NOW + 30, NOW)
     assert second.take(NOW, 0.5, 0).closed_until == NOW + 60
+
+
+def test_a_pause_outlives_the_runs_that_are_silent_because_of_it(path):
+    paused, other = Machine(path), Machine(path)
+    paused.take(NOW, 0.5, 3)
+    paused.close_until(NOW + 600, NOW)
+    other.take(NOW + FORGOTTEN + 1, 0.5, 0)
+    other.close()
+    after = Machine(path)
+    assert look(path, NOW + 200) == (0, NOW + 600)
+    assert after.take(NOW + 200, 0.5, 0).closed_until == NOW + 600
+    after.take(NOW + 601, 0.5, 0)
+    after.close()
+    assert not path.exists()
+
+
+def test_a_pause_of_a_clock_that_was_ahead_lasts_no_longer_than_it_would_have(path):
+    machine = Machine(path)
+    machine.close_until(NOW + 86_400 + 60, NOW + 86_400)
+    assert machine.take(NOW, 0.5, 0).closed_until == NOW + 60
+
+
+def test_a_slow_row_is_believed_as_far_as_its_runs_reach(path):
+    machine = Machine(path)
+    assert [machine.take(NOW, 100.0, 0).at - NOW for _ in range(2)] == [0, pytest.approx(100, abs=0.1)]
 
 
 def test_each_run_knows_how_many_exports_the_others_have_under_way(path):
