@@ -203,6 +203,8 @@ class Attempts:
 
     def forgo(self, reports: Iterable[str]) -> None:
         """These are not asked about any more: where nothing was said of them, the others alone tell whose account it is."""
+        if not self._spending.doubted:
+            return
         self._earlier -= frozenset(reports) - self._strangers
         if len(self._earlier) < STRANGERS:
             self._spending.doubted = False

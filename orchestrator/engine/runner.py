@@ -579,8 +579,6 @@ class Runner:
         self._lives[ref] = done.live
         after = done.record.parts[index]
         self._spending.changed(before, after, now)
-        if self._spending.doubted:
-            self._attempts.forgo(r.id for r in after.reports if not follows(after, done.live, r.id))
         if before.state is State.GENERATING and after.state is not State.GENERATING:
             self._spending.finished(now, waiting=bool(self._wants.creations))
         self._notice(key, done.live, done.events)
@@ -595,6 +593,7 @@ class Runner:
             self._open.discard(ref)
             self._wants.drop(ref)
             del self._lives[ref]
+            self._attempts.forgo(report.id for report in after.reports)
         if not isinstance(fact, Posting):  # an intent makes no room for anything
             self._wake()
 
