@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ _NEXT = {
     "storage": f"make room or grant the permission, then {_AGAIN}",
     "bug": f"please report it; {_AGAIN}",
 }
+_LONG_PAUSE = re.compile(r"for silence until (\S+ \S+ UTC)")
+"""In the reason of a run that parked because of a pause beyond `limits.longest_pause`: until when it is. No other field has it."""
 _REFUSED = "change what the job asks for, then run the same command again."
 
 
@@ -72,6 +75,8 @@ def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
         )
     if other == "submit":
         return "`submit` creates it, or a whole `run` does all; what is stored is not asked for anew."
+    if outcome == "parked" and (pause := _LONG_PAUSE.search(report.get("reason") or "")):
+        return f"after {pause[1]}, {_AGAIN}"  # any earlier it would park again
     return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
 
 

@@ -139,7 +139,21 @@ async def test_a_pause_that_the_service_has_asked_for_is_told(stage):
         it.job(months=2)
         await it.report(status=3)
         assert (await document(it))["forecast"]["paused_until"] > "2020"
-        assert "The service has asked for silence until " in (await read(it)).err
+        waits = (await read(it, "--set", "limits.longest_pause=2h")).people
+        assert "The service has asked for silence until " in waits
+        assert "a run waits for that first" in waits
+        parks = (await read(it)).people
+        assert "a run would park at once (exit 3): run it after that" in parks
+
+
+async def test_what_parked_for_a_long_pause_says_after_when_it_is_run_again(stage):
+    faults = [{"on": "create", "do": "status", "code": 429, "retry_after": 3600, "times": 1}]
+    async with stage(faults=faults) as it:
+        it.job(months=2)
+        for words in ("asks for silence until ", "asked an earlier run for silence until "):
+            told = (await it.run("run", "job.yaml")).people
+            until = told.rpartition(words)[2][: len("2026-11-23 12:00:00 UTC")]
+            assert f"Next: after {until}, run the same command again to go on" in told
 
 
 DAMAGED = "the journal is no database" * 1000

@@ -145,6 +145,19 @@ def test_a_half_of_a_run_names_the_other():
     assert "Next: `collect`, or a whole `run`, brings home" in told(report("succeeded", exports))
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "the service asks for silence until 2026-11-23 13:05:12 UTC, longer than limits.longest_pause",
+        "the file host asked an earlier run for silence until 2026-11-23 13:05:12 UTC",
+    ],
+)
+def test_what_parked_for_a_long_pause_is_run_again_after_it(reason):
+    exports = [export("support", month, "pending") for month in MONTHS]
+    text = told(report("parked", exports) | {"error": None, "reason": reason})
+    assert "Next: after 2026-11-23 13:05:12 UTC, run the same command again to go on" in text
+
+
 def test_a_parked_run_says_what_came():
     exports = [export("support", month, "pending") for month in MONTHS]
     assert "  SIGTERM came\n" in told(report("parked", exports) | {"error": None, "reason": "SIGTERM came"})
