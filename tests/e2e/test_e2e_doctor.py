@@ -199,6 +199,8 @@ async def test_another_run_is_at_work_and_the_question_takes_its_turn(stage):
         found = await wrong(it, "state", "run.locked")
         assert f"pid {running.process.pid} " in found["state"]["found"]
         assert found["account"]["verdict"] == "ok"
+        assert found["journal"]["verdict"] == "ok", "the run is alive"
+        assert "own words" not in found["journal"]["found"]
 
 
 async def test_a_run_that_was_killed_and_its_doubts_are_told(stage):

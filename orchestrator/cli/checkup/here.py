@@ -104,7 +104,8 @@ def state(task: Task, clock: SystemClock) -> Iterator[Finding]:
 
 
 def history(task: Task) -> Iterator[Finding]:
-    """The journal, as far as it can be read."""
+    """The journal, as far as it can be read. What a run that is at work has left open is no trace of a killed one."""
+    active = holder(task.state)
     try:
         snapshot = read_snapshot(task.state)
     except JournalError as error:
@@ -116,10 +117,13 @@ def history(task: Task) -> Iterator[Finding]:
     if snapshot is None:
         yield ok("journal", "none yet: this would be the first run")
         return
+    active = holder(task.state) or active  # asked twice: a run may have begun or ended just now
     states = Counter(record.state.value for record in snapshot.records.values())
     found = ", ".join(f"{number:,} {name}" for name, number in states.items()) or "no exports yet"
-    duplicates = sum(part.doubtful for record in snapshot.records.values() for part in record.parts)
-    if snapshot.cut_off_at is not None:
+    duplicates = sum(
+        part.duplicates if active else part.doubtful for record in snapshot.records.values() for part in record.parts
+    )
+    if snapshot.cut_off_at is not None and not active:
         hint = "nothing is lost: the next run goes on from there"
         yield warning(
             "journal", f"{found}; the last run did not end in its own words ({moment(snapshot.cut_off_at)})", hint
