@@ -119,7 +119,10 @@ class SecretRef:
                 f"{self.reference} is empty", f"{self._put}; in a pipeline, is the secret passed to this step?"
             )
         if value.casefold().startswith("bearer "):
-            raise self._unusable(f"{self.reference} begins with `Bearer `", f"{self._put}, without `Bearer `")
+            # Without its blank: whatever follows `Bearer` and a blank is taken for a token, and not shown to people.
+            raise self._unusable(
+                f"{self.reference} begins with the word `Bearer`", f"{self._put}, without the word `Bearer`"
+            )
         if not all("!" <= char <= "~" for char in value):
             raise self._unusable(
                 f"{self.reference} holds a space, a line break or a character that no token has",

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from orchestrator.cli.redact import Redactor
 from orchestrator.errors import JobError
 from orchestrator.job import scalars
 from orchestrator.job.misfit import Misfit
@@ -198,6 +199,15 @@ def test_an_unusable_secret_names_its_reference_only(tmp_path, secret):
     assert (problem.code, problem.key) == ("token.unresolved", "api.token")
     assert "TOKEN" in problem.message
     assert "hunter2" not in str(problem)
+
+
+def test_the_hint_about_bearer_is_shown_to_people_whole(tmp_path):
+    with pytest.raises(JobError) as caught:
+        SecretRef.parse("${TOKEN}").resolve({"TOKEN": "Bearer hunter2"}, tmp_path)
+    (problem,) = caught.value.problems
+    for text in (f"{problem.message} [{problem.code}]", f"hint: {problem.hint}"):
+        assert "the word `Bearer`" in text
+        assert Redactor().text(text) == text
 
 
 def test_a_missing_secret_is_told_when_it_is_needed(tmp_path):
