@@ -62,8 +62,8 @@ def result(text: str) -> None:
 
 
 @contextlib.contextmanager
-def writing_to(stream: TextIO) -> Iterator[None]:
-    """Once nobody reads `stream` any more, what is written to it goes nowhere."""
+def writing_to(stream: TextIO, again: str = "and ask again: to look changes nothing.") -> Iterator[None]:
+    """Once nobody reads `stream` any more, what is written to it goes nowhere. `again` is how what was lost is had again."""
     try:
         yield
     except BrokenPipeError:
@@ -74,7 +74,7 @@ def writing_to(stream: TextIO) -> Iterator[None]:
         raise StorageError(
             f"{_STREAMS.get(stream.name, stream.name)} can't be written",
             code="storage.output",
-            hint="Make room where the output is sent to, and ask again: to look changes nothing.",
+            hint=f"Make room where the output is sent to, {again}",
             cause=said_by_system(error),
         ) from None
 
@@ -111,7 +111,7 @@ def pieces(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> Ite
 
 def report(record: Mapping[str, Any]) -> None:
     """A run's report, the whole of stdout."""
-    with writing_to(sys.stdout):
+    with writing_to(sys.stdout, "then ask `orchestrator report JOB`: the run is over, and its report is kept."):
         sys.stdout.writelines(report_pieces(record))
         sys.stdout.flush()
 

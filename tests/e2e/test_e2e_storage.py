@@ -65,6 +65,19 @@ async def test_a_read_only_folder(stage):
         it.check_stored(1)
 
 
+async def test_a_report_that_finds_no_room_is_had_from_the_job_and_not_by_another_run(stage):
+    async with stage() as it:
+        it.job(months=1)
+        full = os.open("/dev/full", os.O_WRONLY)
+        ended = await it.run("run", "job.yaml", "--json", stdout=full)
+        os.close(full)
+        assert ended.status == 6
+        assert "[storage.output]" in ended.err
+        assert "`orchestrator report JOB`" in ended.err
+        assert "ask again" not in ended.people
+        assert "1 export stored" in (await it.run("report", "job.yaml")).out
+
+
 async def test_a_file_size_limit_is_a_full_disk(stage):
     async with stage(rows=20_000) as it:
         it.job(months=1)
