@@ -442,7 +442,7 @@ class Runner:
         for host, name in _HOSTS:
             if now >= self._spending.gives_up_at(host):
                 health = self._spending.health(host)
-                seconds = math.ceil(now - (health.bad_since or now))
+                seconds = max(1, round(now - (health.bad_since or now)))  # the turn of the loop takes it past the limit
                 message = f"{name} has given nobody a usable answer for {seconds} s"
                 code, hint = _SILENT[host]
                 self.halt(UnreachableError(message, code=code, hint=hint, cause=health.detail or None))

@@ -17,6 +17,7 @@ async def test_a_service_that_is_down_from_the_beginning_is_given_up_after_the_o
         assert report["outcome"] == "unreachable"
         assert report["error"]["code"] == "host.unreachable"
         assert "refused" in report["error"]["cause"]
+        assert report["error"]["message"].endswith("for 2 s")
         assert report["api"]["possible_duplicates"] == 0
         assert report["counts"]["pending"] == 6
         assert ended.err.count("does not answer") == 1, "an outage is told once"

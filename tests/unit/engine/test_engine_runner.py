@@ -298,6 +298,7 @@ async def test_a_long_outage_parks_the_run():
     world.service.on_get = lambda made, n: Broken("502")
     report = await world.run()
     assert (report["outcome"], report["error"]["code"]) == ("unreachable", "host.unreachable")
+    assert report["error"]["message"].endswith("for 900 s")
     assert report["counts"] == {"planned": 5, "stored": 0, "skipped": 0, "failed": 0, "pending": 5}
     assert 880 < world.clock.now() - world.told.all[0].at < 960
     world.service.on_get = lambda made, n: None
