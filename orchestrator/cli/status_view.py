@@ -13,7 +13,7 @@ from orchestrator.cli import say
 from orchestrator.cli.styled import Stdout
 from orchestrator.progress.cells import READY
 from orchestrator.progress.failures import failures
-from orchestrator.progress.grid import FAILED, IN_FLIGHT, NOT_SETTLED, STORED, TO_RUN, Grid, Mark, legend
+from orchestrator.progress.grid import FAILED, IN_FLIGHT, NOT_SETTLED, REPLACE, STORED, TO_RUN, Grid, Mark, legend
 from orchestrator.progress.words import count, label, moment_of, printable, span
 
 LISTED = 12
@@ -54,7 +54,7 @@ def show(document: Mapping[str, Any], command: str, *, now: float, unsettled: Co
         stdout.print([*_grid(exports, stdout, unsettled), Text()])
     failed = [export for export in exports if export["state"] == "failed"]
     stdout.print(list(failures(failed, stdout.width, more="--only failed --json tells all of them")))
-    begun = [export for export in exports if export["state"] == "pending" and export["step"] != "waiting"]
+    begun = [export for export in exports if export["step"] in _STEPS and export["step"] != "waiting"]
     begun.sort(key=lambda export: export["since"] or "~")
     for line in say.table(
         [_under_way(export, now) for export in begun[:UNDER_WAY]], indent="  ", width=say.terminal_width()
@@ -63,7 +63,16 @@ def show(document: Mapping[str, Any], command: str, *, now: float, unsettled: Co
     if len(begun) > UNDER_WAY:
         say.result(f"  … and {len(begun) - UNDER_WAY:,} more under way; --json tells all of them")
     say.result(_counts(document))
-    _about(document, command)
+    replaced = [export for export in exports if _is_replaced(export)]
+    if replaced:
+        steps = Counter(_STEPS[export["step"]][1] for export in replaced)
+        say.result(f"Stored, and being replaced: {', '.join(f'{n:,} {step}' for step, n in steps.items())}.")
+    _about(document, command, replaces=bool(replaced))
+
+
+def _is_replaced(export: Mapping[str, Any]) -> bool:
+    """A newer export of the same question is under way, which takes the place of what is stored."""
+    return export["state"] == "stored" and export["step"] in _STEPS
 
 
 def _grid(exports: Sequence[Mapping[str, Any]], stdout: Stdout, unsettled: Collection[str]) -> list[Text]:
@@ -75,11 +84,13 @@ def _grid(exports: Sequence[Mapping[str, Any]], stdout: Stdout, unsettled: Colle
 
 def _mark(export: Mapping[str, Any], unsettled: Collection[str]) -> Mark:
     match export["state"]:
-        case "stored":
+        case "stored" if not _is_replaced(export):
             return STORED
+        case "stored" if export["step"] == "waiting":
+            return REPLACE
         case "failed":
             return FAILED
-        case "pending":
+        case "pending" | "stored":
             return _STEPS[export["step"]][0]
         case _:
             return NOT_SETTLED if export["key"] in unsettled else TO_RUN
@@ -103,7 +114,7 @@ def _counts(document: Mapping[str, Any]) -> str:
     return f"{document['job']}: {', '.join(words)}."
 
 
-def _about(document: Mapping[str, Any], command: str) -> None:
+def _about(document: Mapping[str, Any], command: str, *, replaces: bool) -> None:
     counts, last = document["counts"], document["last_run"]
     if document["active_run"]:
         say.people(f"A run is active: {document['active_run']}.\nWatch it: orchestrator status {command} --watch")
@@ -127,8 +138,8 @@ def _about(document: Mapping[str, Any], command: str) -> None:
             f"{count(duplicates, 'possible duplicate')} on the service so far: creations that got no readable answer."
         )
         say.people(say.hanging(f"{told} The stored files are not affected.", indent=0, hang=2))
-    if not document["active_run"] and counts["stored"] < counts["planned"]:
+    if not document["active_run"] and (replaces or counts["stored"] < counts["planned"]):
         # What is half made needs no plan: a run goes on with it. What turned the last run away may still be there.
         turned_away = last and last["outcome"] in ("refused", "unreachable")
-        step = "doctor" if turned_away else "run" if counts["pending"] else "plan"
+        step = "doctor" if turned_away else "run" if counts["pending"] or replaces else "plan"
         say.people(f"Next: orchestrator {step} {command}")

@@ -23,6 +23,25 @@ async def test_what_was_submitted_is_collected(stage):
         assert len(it.sim.stats.posts) == 12
 
 
+async def test_status_tells_what_is_stored_and_being_replaced(stage):
+    async with stage() as it:
+        it.job(months=12, teams=("support", "sales"))
+        await it.report()
+        it.change(duration=30)
+        again = await it.run("submit", "job.yaml", "--only", "all", "--select", "team=support")
+        assert again.status == 0, str(again)
+        one_half = await it.run("status", "job.yaml", "--select", "team=support")
+        assert "12 of 12 exports stored." in one_half.out
+        assert "support 2020-01  at Loop for 0:" in one_half.out
+        told = await it.run("status", "job.yaml")
+        assert "24 of 24 exports stored.\nStored, and being replaced: 12 at Loop.\n" in told.out
+        assert "12 in flight" in told.out
+        assert "Next: orchestrator run job.yaml\n" in told.err
+        others = await it.run("status", "job.yaml", "--select", "team=sales")
+        assert "being replaced" not in others.out
+        assert "Next: " not in others.err
+
+
 async def test_submit_waits_for_places_alone(stage):
     async with stage(duration=0.3) as it:
         it.job(months=9, limits={"unfinished": 4})
