@@ -652,6 +652,7 @@ class Runner:
     async def _drain(self, tasks: anyio.abc.TaskGroup, post_grace: float) -> None:
         """Brings home what is under way."""
         self._attempts.wind_up(post_grace)
+        self._overlap.let_go()
         for ref, scope in self._busy.items():
             if scope is not None and self._on_time and ref in self._fetching:
                 scope.deadline = anyio.current_time() + post_grace

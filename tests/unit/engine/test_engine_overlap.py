@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ import anyio
 import pytest
 from fakes import World, make_exports
 
+from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.overlap import Overlap
 from orchestrator.engine.policy import Polling
 from orchestrator.engine.ports import Broken, SignedUrl, Status, Throttled
@@ -122,6 +124,33 @@ async def test_a_run_that_parks_lets_go_of_all_of_them():
     assert (await world.run())["outcome"] == "succeeded"
     assert world.good(*world.exports)
     assert len(world.service.posts) == 60
+
+
+async def test_they_are_let_go_of_before_a_creation_is_waited_for(monkeypatch):
+    world = far()
+    create, get = world.service.create, world.service.get
+    parked, let_go = [], []
+
+    async def parks(request, identity):
+        if len(world.service.made) > 30 and not parked:
+            parked.append(world.clock.now())
+            world.service.latency = 60.0
+            world.runner.park("enough")
+        return await create(request, identity)
+
+    async def hangs_up(report_id, identity):
+        try:
+            return await get(report_id, identity)
+        except asyncio.CancelledError:
+            let_go.append(world.clock.now())
+            raise
+
+    monkeypatch.setattr(world.service, "create", parks)
+    monkeypatch.setattr(world.service, "get", hangs_up)
+    assert (await world.run())["outcome"] == "parked"
+    assert let_go
+    assert max(let_go) < parked[0] + 0.1
+    assert world.clock.now() >= parked[0] + POST_GRACE
 
 
 # ------------------------------------------------------------------------------------------- what the answers are worth
