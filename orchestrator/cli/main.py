@@ -5,14 +5,13 @@ Everything heavy is imported by the command that needs it, when it runs: `--help
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
 
 import rich_click as click
 
-from orchestrator.cli import exits, options, pipeline, say
+from orchestrator.cli import exits, options, pipeline, say, streams
 from orchestrator.cli.demo import demo
 from orchestrator.cli.doctor import doctor
 from orchestrator.cli.explain import explain
@@ -26,7 +25,7 @@ from orchestrator.cli.simulate import simulate
 from orchestrator.cli.status import status
 from orchestrator.cli.validate import validate
 from orchestrator.cli.verify import verify
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.version import __version__
 
 CONTEXT = {
@@ -67,18 +66,23 @@ for _command in (
 
 def run_program(arguments: list[str]) -> int:
     """Runs a command line and gives its exit status."""
+    as_json = "--json" in arguments or options.json_by_environment(arguments[:1])
+    streams.open_missing(as_json=as_json)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a label may hold letters that the terminal's encoding lacks
             stream.reconfigure(errors="backslashreplace")
-    status = _run(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError), say.writing_to(stream):
-            stream.flush()
+    try:
+        status = _run(arguments, as_json=as_json)
+        with say.writing_results():
+            sys.stdout.flush()
+    except StorageError as error:  # for help, or the document of another error
+        say.errors(error)
+        status = exits.of_error(error)
+    say.end_of_words()
     return status
 
 
-def _run(arguments: list[str]) -> int:
-    as_json = "--json" in arguments or options.json_by_environment(arguments[:1])
+def _run(arguments: list[str], *, as_json: bool) -> int:
     try:
         done = cli.main(arguments, prog_name="orchestrator", standalone_mode=False)
         return done if isinstance(done, int) else exits.OK

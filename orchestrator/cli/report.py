@@ -89,7 +89,7 @@ def _summary(record: Mapping[str, Any], job: str, ask: options.Ask) -> None:
     from orchestrator.progress.console import PeopleConsole
     from orchestrator.progress.summary import print_summary
 
-    with say.writing_to(sys.stdout):
+    with say.writing_results():
         print_summary(record, PeopleConsole(sys.stdout))
     again = f"orchestrator report {shlex.quote(job)}{ask.typed}"
     say.people(f"As a page: {again} --html report.html\nAlso: --markdown FILE, --junit FILE")

@@ -57,32 +57,40 @@ def to_runner(command: str) -> None:
 
 def result(text: str) -> None:
     """A line of results. A reader that has gone is no reason to end in another way than without it."""
-    with writing_to(sys.stdout):
+    with writing_results():
         print(text, flush=True)  # noqa: T201  this is the printer
 
 
 @contextlib.contextmanager
-def writing_to(stream: TextIO, again: str = "and ask again: to look changes nothing.") -> Iterator[None]:
-    """Once nobody reads `stream` any more, what is written to it goes nowhere. `again` is how what was lost is had again."""
+def writing_results(again: str = "and ask again: to look changes nothing.") -> Iterator[None]:
+    """Once nobody reads stdout any more, what is written to it goes nowhere. Raises StorageError where it can't be written.
+
+    `again` is how what was lost is had again.
+    """
     try:
         yield
     except BrokenPipeError:
-        # What stands in the stream's buffer would be tried again at Python's end, which then changes the exit status.
-        _send_nowhere(stream)
+        _send_nowhere(sys.stdout)
     except OSError as error:
-        _send_nowhere(stream)
+        _send_nowhere(sys.stdout)
         raise StorageError(
-            f"{_STREAMS.get(stream.name, stream.name)} can't be written",
+            "the standard output can't be written",
             code="storage.output",
             hint=f"Make room where the output is sent to, {again}",
             cause=said_by_system(error),
         ) from None
 
 
-_STREAMS = {"<stdout>": "the standard output", "<stderr>": "the standard error"}
+def end_of_words() -> None:
+    """People are told nothing more: what could not be written by now never is, and no reason to end in another way."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _send_nowhere(sys.stderr)
 
 
 def _send_nowhere(stream: TextIO) -> None:
+    """What stands in the stream's buffer would be tried again at Python's end, which then changes the exit status."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -93,7 +101,7 @@ def document(value: Mapping[str, Any]) -> None:
 
 def long_document(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> None:
     """One JSON document whose last members are long lists, an entry a line, without holding all of it at once."""
-    with writing_to(sys.stdout):
+    with writing_results():
         sys.stdout.writelines(pieces(head, **lists))
         sys.stdout.flush()
 
@@ -111,7 +119,7 @@ def pieces(head: Mapping[str, Any], **lists: Iterable[Mapping[str, Any]]) -> Ite
 
 def report(record: Mapping[str, Any]) -> None:
     """A run's report, the whole of stdout."""
-    with writing_to(sys.stdout, "then ask `orchestrator report JOB`: the run is over, and its report is kept."):
+    with writing_results("then ask `orchestrator report JOB`: the run is over, and its report is kept."):
         sys.stdout.writelines(report_pieces(record))
         sys.stdout.flush()
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -136,7 +137,8 @@ class Terminal:
             return  # the log's last line has said it
         if self._talk.quiet and report["outcome"] == "succeeded":
             return
-        print_summary(report, self._console, manifest=say.shown(self._root / "manifest.json"))
+        with suppress(OSError):  # a full disk must not take more from a run than its words
+            print_summary(report, self._console, manifest=say.shown(self._root / "manifest.json"))
         errors = [report["error"], *(export["error"] for export in report["exports"])]
         say.more(error["code"] for error in errors if error)
 
