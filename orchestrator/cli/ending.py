@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli import hooks, say
+from orchestrator.cli import hooks, output_file, say
 from orchestrator.cli.signals import SIGNALS
 from orchestrator.telemetry import metrics, settings
 from orchestrator.version import __version__
@@ -29,18 +29,22 @@ MARGIN = 1.0
 
 
 class Ending:
-    """What a job, its command line and its environment want done in the end. Raises JobError for hooks that can't be called."""
+    """What a job, its command line and its environment want done in the end.
+
+    Raises JobError for hooks that can't be called, and for metrics that would be written over what the job needs.
+    """
 
     def __init__(
         self,
         task: Task,
         environ: Mapping[str, str],
         *,
+        job: str,
         runner: GitHub | None,
         metrics_file: str | None,
         until: float | None,
     ) -> None:
-        """`until` is when the process has to have ended, by the monotonic clock."""
+        """`job` is what the command was given; `until` is when the process has to have ended, by the monotonic clock."""
         self._task = task
         self._environ = environ
         self._runner = runner
@@ -49,6 +53,8 @@ class Ending:
         self._spans = settings.wanted(environ)
         in_job = task.folder / task.metrics.file if task.metrics.file else None
         self._metrics = Path(metrics_file) if metrics_file else in_job
+        if self._metrics is not None:
+            output_file.refuse_loss("--metrics" if metrics_file else "metrics.file", self._metrics, job, task)
 
     def reserved(self, deadline: float) -> float:
         """Seconds of `deadline` that the run leaves for `call`."""

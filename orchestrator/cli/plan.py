@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from orchestrator.cli import exits, options, pipeline, say
+from orchestrator.cli import exits, options, output_file, pipeline, say
 from orchestrator.errors import JobError, Problem, said_by_system
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def plan(
 
     now = SystemClock().now()
     task = load(job, ask, os.environ, now, others=True)
+    if out is not None:
+        output_file.refuse_loss("--out", out, job, task)
 
     async def look() -> Survey:
         return await survey(task, now, adopt=adopt)

@@ -8,12 +8,15 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from orchestrator.cli import options, say
+from orchestrator.cli import options, output_file, say
 from orchestrator.errors import JobError, Problem, StorageError, said_by_system
+
+if TYPE_CHECKING:
+    from orchestrator.cli.task import Task
 
 STDOUT = "-"
 MARKDOWN_LIMIT = 900_000
@@ -52,7 +55,10 @@ def report(
         raise click.UsageError(
             "--html, --markdown and --junit need a file each; only one of them can be `-`, the standard output"
         )
-    record = _record(job, ask)
+    record, task = _record(job, ask)
+    for kind, file in wanted.items():
+        if file != STDOUT:
+            output_file.refuse_loss(f"--{kind}", file, job, task)
     if not wanted:
         _summary(record, job, ask)
     for kind, file in wanted.items():
@@ -98,8 +104,11 @@ def _summary(record: Mapping[str, Any], job: str, ask: options.Ask) -> None:
 # ------------------------------------------------------------------------------------------------- where it comes from
 
 
-def _record(job: str, ask: options.Ask) -> dict[str, Any]:
-    """The run record of `job`, narrowed to what is selected. Raises JobError if there is none."""
+def _record(job: str, ask: options.Ask) -> tuple[dict[str, Any], Task | None]:
+    """The run record of `job`, narrowed to what is selected, and what was read from `job` unless that is the record itself.
+
+    Raises JobError if there is none.
+    """
     from orchestrator.report.record import parse
 
     given = _given(job)
@@ -108,7 +117,7 @@ def _record(job: str, ask: options.Ask) -> dict[str, Any]:
             raise click.UsageError(
                 f"{job} is a run's report as it stands: to select some of its exports, name the job file"
             )
-        return parse(given, "stdin" if job == STDOUT else job)
+        return parse(given, "stdin" if job == STDOUT else job), None
     from orchestrator.cli.task import load
     from orchestrator.engine.clock import SystemClock
     from orchestrator.journal.lock import holder
@@ -131,7 +140,9 @@ def _record(job: str, ask: options.Ask) -> dict[str, Any]:
         told = f"The last run ({moment(last.idle_at)}) found nothing to do; this is the last one that did something."
     if told is not None:
         say.people(say.hanging(told, indent=0, hang=2))
-    return _narrowed(record, {export.key for export in task.exports}) if ask.selects_some else record
+    if ask.selects_some:
+        record = _narrowed(record, {export.key for export in task.exports})
+    return record, task
 
 
 def _given(job: str) -> bytes | None:

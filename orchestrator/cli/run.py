@@ -91,7 +91,7 @@ def conduct(
         clock = SystemClock()
         task, token = _prepared(job, ask, clock)
         until = None if deadline is None else STARTED + deadline
-        ending = Ending(task, os.environ, runner=runner, metrics_file=metrics, until=until)
+        ending = Ending(task, os.environ, job=job, runner=runner, metrics_file=metrics, until=until)
         ends = Ends(None if deadline is None else deadline - ending.reserved(deadline), fail_fast)
         try:
             report = _carry_out(task, token, talk, clock, command, ends, adopt=adopt)

@@ -52,6 +52,24 @@ async def test_what_run_printed_is_rendered_like_what_is_kept_also_without_the_j
         assert piped.out == there[2].out
 
 
+async def test_a_report_is_never_written_over_what_it_is_made_from(stage):
+    async with stage() as it:
+        it.job(months=2, teams=["support"])
+        printed = await it.run("run", "job.yaml", "--json")
+        assert printed.status == 0, str(printed)
+        (it.folder / "run.json").write_text(printed.out)
+        (export, _) = json.loads(printed.out)["exports"]
+        manifest = it.exports / "manifest.json"
+        kept = [("job.yaml", it.folder / "job.yaml"), ("job.yaml", manifest), ("job.yaml", it.exports / export["path"])]
+        for source, target in [*kept, ("run.json", it.folder / "run.json")]:
+            before = target.read_bytes()
+            for kind in ("html", "markdown", "junit"):
+                told = await it.run("report", source, f"--{kind}", str(target))
+                assert told.status == 2, str(told)
+                assert "this would be written over" in told.people
+            assert target.read_bytes() == before
+
+
 async def test_what_is_kept_of_the_time_adds_up_to_the_run_s_figures(stage):
     async with stage(**TROUBLED) as it:
         it.job(months=6, teams=["support", "sales"])

@@ -20,7 +20,7 @@ def ending(tmp_path, *, until=None, environ=None, **hooks):
         name="j",
         api=SimpleNamespace(token=SimpleNamespace(variable="T")),
     )
-    return Ending(task, environ or {}, runner=None, metrics_file=None, until=until)
+    return Ending(task, environ or {}, job="job.yaml", runner=None, metrics_file=None, until=until)
 
 
 OTEL = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
