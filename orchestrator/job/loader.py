@@ -209,6 +209,7 @@ def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: 
     for key, value in overrides:
         place = Place(f"--set {key}")
         try:
+            f"{key}{value}".encode()  # bytes of a command line that are no UTF-8 have come as surrogates
             node, faults = yaml_nodes.read(value, place.file)
             steps = key.split(".")
             if not all(steps):
@@ -216,6 +217,8 @@ def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: 
             root = yaml_nodes.replaced(root, steps, _elsewhere(node or Scalar(place, "", plain=True), place))
         except BadYaml as error:
             faults = [(at, Misfit(misfit.message, hint=misfit.hint or _SET_QUOTES)) for at, misfit in error.faults]
+        except UnicodeEncodeError:
+            faults = [(place, Misfit("this is not UTF-8 text", hint="write it in UTF-8, as the job file is"))]
         except Misfit as misfit:
             faults = [(place, misfit)]
         problems += [_problem(place, tuple(key.split(".")), misfit) for _, misfit in faults]

@@ -7,6 +7,7 @@ year     2024                        N days   2024-01-15..2024-01-24
 
 from __future__ import annotations
 
+import calendar
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ class Every:
 
 
 def span(label: str) -> Span | None:
-    """The days that a label of any kind names, or None if it names none."""
+    """The days that a label of any kind names, or None if it names none. Days after the calendar's last are left out."""
     if ".." in label:
         first, _, last = label.partition("..")
         one, other = span(first), span(last)
@@ -205,18 +206,16 @@ def span(label: str) -> Span | None:
     year, week, quarter, month, day = (
         int(part) if part else 0 for part in found.group("year", "week", "quarter", "month", "day")
     )
-    with suppress(ValueError, OverflowError):  # a month 13, a 30th of February, a week 53 where there is none
+    with suppress(ValueError):  # a month 13, a 30th of February, a week 53 where there is none
         if found["week"]:
             monday = date.fromisocalendar(year, week, 1)
-            return Span(monday, monday + 6 * _DAY)
+            return Span(monday, monday + min(6 * _DAY, date.max - monday))  # 9999-W52 goes on in a year 10000
         if found["quarter"]:
-            begin = date(year, quarter * 3 - 2, 1)
-            return Span(begin, _months_on(begin, 3) - _DAY)
+            return Span(date(year, quarter * 3 - 2, 1), _last_of_month(year, quarter * 3))
         if found["day"]:
             return Span(date(year, month, day), date(year, month, day))
         if found["month"]:
-            begin = date(year, month, 1)
-            return Span(begin, _months_on(begin, 1) - _DAY)
+            return Span(date(year, month, 1), _last_of_month(year, month))
         return Span(date(year, 1, 1), date(year, 12, 31))
     return None
 
@@ -242,6 +241,10 @@ def _is_day(named: Span, text: str) -> bool:
     return named.first == named.last and text == named.first.isoformat()
 
 
+def _last_of_month(year: int, month: int) -> date:
+    return date(year, month, calendar.monthrange(year, month)[1])
+
+
 def _months_on(first: date, months: int) -> date:
     count = first.year * 12 + first.month - 1 + months
     return date(count // 12, count % 12 + 1, 1)
@@ -256,5 +259,6 @@ def _near(text: str, *, end: bool) -> date | None:
         if known is not None:
             beyond = rest.lstrip("WQ").lstrip("0") != ""
             day = known.last if beyond else known.first
-            return day if beyond != end else day + (_DAY if beyond else -_DAY)
+            # Beyond those days nothing is near, and a step might lead out of the calendar.
+            return day if beyond != end or not FIRST_DAY <= day <= LAST_DAY else day + (_DAY if beyond else -_DAY)
     return None

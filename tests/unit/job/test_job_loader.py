@@ -375,6 +375,8 @@ def test_overrides(job):
         ("matrix.exclude.3", "{}", "names no entry"),
         ("output.path", "{team}/x", "not readable"),
         ("request.teams", "[a", "not readable"),
+        ("name", "\udcff", "not UTF-8"),
+        ("\udcff", "1", "not UTF-8"),
     ],
 )
 def test_overrides_that_are_wrong(problems, key, value, message):

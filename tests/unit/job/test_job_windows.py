@@ -75,6 +75,31 @@ def test_an_end_off_the_boundary_names_the_two_nearest(every, key, text, two):
         assert name in misfit.message
 
 
+@pytest.mark.parametrize("every", KINDS)
+@pytest.mark.parametrize("key", ["from", "to"])
+@pytest.mark.parametrize(
+    "text",
+    ["9999-12", "9999-Q4", "9999-W52", "9999", "9999-12-31", "9999-13", "9999-Q5", "9999-W53", "9999-12-32", "0001-00"],
+)
+def test_an_end_where_the_calendar_ends_is_told_what_is_allowed(every, key, text):
+    ends = {"from": Every(every).label(Every(every).floor(date(2020, 6, 1))), "to": None} | {key: text}
+    with pytest.raises(Misfits) as caught:
+        window_range(Every(every), ends["from"], ends["to"])
+    (misfit,) = caught.value.all
+    assert misfit.at == (key,)
+    assert "between 1970 and 9900" in misfit.message
+
+
+@pytest.mark.parametrize(
+    ("label", "first"),
+    [("9999-12", date(9999, 12, 1)), ("9999-Q4", date(9999, 10, 1)), ("9999-W52", date(9999, 12, 27))],
+)
+def test_the_calendar_s_last_labels_name_days_as_the_others_do(label, first):
+    found = span(label)
+    assert found is not None
+    assert (found.first, found.last) == (first, date.max)
+
+
 @pytest.mark.parametrize(
     ("every", "text", "hint"),
     [
