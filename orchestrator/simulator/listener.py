@@ -72,14 +72,24 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError, TypeError) as error:  # TypeError: a host that can't be encoded
         bound.close()
         raise JobError(
             Problem(
                 f"port {port} on {host} can't be opened",
                 code="simulator.port",
-                cause=said_by_system(error),
+                cause=_cause(error),
                 hint="choose another port, or 0 for any that is free: simulate --port 0",
             )
         ) from None
     return bound
+
+
+def _cause(error: Exception) -> str | None:
+    match error:
+        case OSError():
+            return said_by_system(error)
+        case OverflowError():
+            return "ports are numbers from 0 to 65535"
+        case _:
+            return "this is no host's name"

@@ -257,6 +257,17 @@ async def test_a_port_that_is_taken_is_told():
         assert raised.value.code == "simulator.port"
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "cause"),
+    [("127.0.0.1", 99999, "from 0 to 65535"), ("127.0.0.1", -1, "from 0 to 65535"), ("\udcff", 0, "no host's name")],
+)
+async def test_what_can_be_no_port_is_told(host, port, cause):
+    with pytest.raises(JobError, match=cause) as raised:
+        async with Simulator(host=host, port=port):
+            pass
+    assert raised.value.code == "simulator.port"
+
+
 async def test_ports_can_be_chosen_and_are_free_again_at_once():
     async with Simulator() as sim:
         ports = [int(url.rpartition(":")[2]) for url in (sim.base_url, sim.files_url)]
