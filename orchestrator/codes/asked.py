@@ -31,7 +31,7 @@ ASKED = (
         "The job file can't be read at all.",
         (
             "The path is wrong, or relative to another folder.",
-            "It is a folder, not UTF-8, too large, or not this user's to read.",
+            "It is a folder or a pipe, not UTF-8, too large, or not this user's to read.",
         ),
         (
             "Look at the path: it is relative to the folder in which the command is started.",

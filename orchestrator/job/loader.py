@@ -151,6 +151,13 @@ def load_job(
 
 def _read(file: Path) -> bytes:
     try:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise _unreadable(
+                file,
+                "a pipe or a device can't be a job file",
+                "write it into a file, and name that",
+                "paths in a job file start at its folder, and later commands read it again",
+            )
         with file.open("rb") as source:
             data = source.read(MAX_BYTES + 1)
     except FileNotFoundError:

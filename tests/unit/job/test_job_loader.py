@@ -1,6 +1,7 @@
 """Job files: defaults, places, hints, references and overrides."""
 
 import hashlib
+import os
 
 import pytest
 
@@ -384,6 +385,20 @@ def test_overrides_that_are_wrong(problems, key, value, message):
     (problem,) = problems(text, overrides=[(key, value)])
     assert (problem.place, problem.line) == (f"--set {key}", None)
     assert message in problem.message
+
+
+def test_a_pipe_is_no_job_file_whether_it_is_drained_or_nobody_writes_to_it(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    read, write = os.pipe()
+    os.close(write)
+    try:
+        for pipe in (tmp_path / "fifo", f"/dev/fd/{read}"):
+            with pytest.raises(JobError, match="a pipe or a device can't be a job file") as caught:
+                load_job(pipe, {})
+            assert caught.value.code == "job.unreadable"
+            assert "start at its folder" in caught.value.cause
+    finally:
+        os.close(read)
 
 
 def test_an_override_never_repeats_a_secret(problems):
