@@ -91,7 +91,7 @@ class _Class:
         """Lessons since the estimate was made."""
         self.running: dict[str, _Watched] = {}
         self.rung = 0.0
-        self._climber: _Watched | None = None
+        self._climber: str | None = None
         self.ladder_ends = first
         self.schedule = self.courteous = _at_first(first, longest)
         """The best for the budget; the best if requests cost no more than courtesy asks for."""
@@ -143,10 +143,10 @@ class _Class:
     def climbs(self) -> bool:
         return not self.lessons and self.rung < self.ladder_ends
 
-    def climber(self) -> _Watched:
-        """Whose turn on the ladder it is: the oldest of those that were asked about least."""
+    def climber(self) -> str:
+        """The report whose turn on the ladder it is: the oldest of those that were asked about least."""
         if self._climber is None:
-            self._climber = min(self.running.values(), key=lambda watched: watched.asked)
+            self._climber = min(self.running, key=lambda report_id: self.running[report_id].asked)
         return self._climber
 
     def next_climber(self) -> None:
@@ -187,8 +187,8 @@ class Asking:
         self._classes: dict[int, _Class] = {}
         self._reports: dict[str, _Watched] = {}
         self._load: Load | None = None
-        self._moved = False
-        """The ladder's next rung is another report's turn."""
+        self._moved: set[int] = set()
+        """The classes in which the ladder's next rung is another report's turn."""
 
     def recall(self, lessons: Iterable[Lesson]) -> None:
         """What earlier runs have learned."""
@@ -213,7 +213,8 @@ class Asking:
         if watched is not None:
             watched.asked += 1
             known = self._class(watched.size)
-            self._moved |= known.climbs
+            if known.climbs:
+                self._moved.add(watched.size)
             known.next_climber()
             watched.last = now - watched.created_at
             known.rung = max(known.rung, watched.last)
@@ -241,6 +242,7 @@ class Asking:
             known = self._class(watched.size)
             del known.running[report_id]
             known.next_climber()
+            self._moved.add(watched.size)
 
     def shortest_mean(self) -> float:
         """Seconds that exports take, of the class of window sizes that is quickest; 0 while nothing is known."""
@@ -275,7 +277,7 @@ class Asking:
         early = min(age, known.courteous.after(last))
         if watched.asked >= PATIENCE:
             age = early = max(age, last + min(patience(last, self._polling.every), self._polling.max))
-        if known.climbs and watched is known.climber():
+        if known.climbs and report_id == known.climber():
             age = min(age, known.next_rung())
         return Due(watched.created_at + age, watched.created_at + min(age, early))
 
@@ -286,7 +288,7 @@ class Asking:
 
     def replan(self, load: Load) -> bool:
         """Takes the latest lessons and the load to heart; whether that has changed when reports are due."""
-        changed, self._moved = self._moved, False
+        changed = False
         loads = self._load is None or _differs(self._load, load)
         total = max(1, sum(len(known.running) for known in self._classes.values()))
         for known in self._classes.values():
@@ -298,6 +300,12 @@ class Asking:
             changed = True
             self._load = load
         return changed
+
+    def turned(self) -> list[str]:
+        """The reports to which the turn on the ladder has passed since the last call: only they are due at another time."""
+        classes = [self._classes[size] for size in self._moved]
+        self._moved.clear()
+        return [known.climber() for known in classes if known.climbs and known.running]
 
     @property
     def _overlap(self) -> bool:

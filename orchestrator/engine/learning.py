@@ -65,6 +65,11 @@ class Learning:
                     self._lessons.append(lesson)
                 else:
                     self.asking.forget(report_id)
+        if isinstance(fact, Asked) and part.state is not State.GENERATING:
+            # A stuck one that is ready after all leaves nothing to ask about the one that was created in its place.
+            for other in part.reports:
+                if self._refs.pop(other.id, None) is not None:
+                    self.asking.forget(other.id)
 
     def timed(self, wants: tuple[Want, ...]) -> tuple[Want, ...]:
         """The same, with polls at the times that the policy finds best."""
@@ -82,4 +87,8 @@ class Learning:
         """
         pace = self._spending.pace
         load = Load(pace.per_second, self._spending.cap.most, waiting, pace.latency)
-        return self._refs.values() if self._adapts and self.asking.replan(load) else ()
+        if not self._adapts:
+            return ()
+        if self.asking.replan(load):
+            return self._refs.values()
+        return [self._refs[report_id] for report_id in self.asking.turned()]

@@ -112,6 +112,23 @@ def test_reports_that_are_not_known_have_no_time():
     asking.forget("r")
 
 
+def test_a_question_on_the_ladder_changes_when_one_other_report_is_due_and_no_more():
+    asking = Asking(Polling(first=3600.0))
+    for n in range(50):
+        asking.began(str(n), SIZE, NOW)
+    asking.replan(FREE)
+    dues = {str(n): asking.due(str(n)).at for n in range(50)}
+    first = min(dues, key=dues.get)
+    asking.asks(first, dues[first])
+    assert not asking.replan(FREE)
+    (second,) = asking.turned()
+    assert {name for name, due in dues.items() if asking.due(name).at != due} == {first, second}
+    asking.forget(second)
+    (third,) = asking.turned()
+    assert asking.due(third).at < dues[third]
+    assert asking.turned() == []
+
+
 def test_the_ladder_is_climbed_by_turns():
     asking = Asking(Polling(first=10.0))
     for n in range(8):

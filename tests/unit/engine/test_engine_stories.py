@@ -8,7 +8,7 @@ import anyio
 import pytest
 from fakes import World, completed, make_exports, rows_of
 
-from orchestrator.engine.policy import Retry
+from orchestrator.engine.policy import Polling, Retry
 from orchestrator.engine.ports import Broken, Denied, FileBroken, FileRefused, Lesson, NotFound, Status
 from orchestrator.engine.states import Cause, State
 
@@ -120,8 +120,9 @@ async def test_a_status_that_nobody_knows_is_told_once_and_waited_for():
     assert [told.code for told in world.told.all if hasattr(told, "code")] == ["api.status"]
 
 
-async def test_a_stuck_report_gets_a_successor_and_the_first_to_finish_wins():
-    world = World(make_exports(1), stuck_after=300.0)
+@pytest.mark.parametrize("policy", ["steady", "adaptive"])
+async def test_a_stuck_report_gets_a_successor_and_the_first_to_finish_wins(policy):
+    world = World(make_exports(1), stuck_after=300.0, polling=Polling(policy))
     world.service.takes = lambda request: 400.0 if not world.service.made else 10_000.0
     report = await world.run()
     assert report["outcome"] == "succeeded"
@@ -129,7 +130,8 @@ async def test_a_stuck_report_gets_a_successor_and_the_first_to_finish_wins():
     part = world.part(world.exports[0])
     assert part.stored.report_id == "report-0000"
     assert part.spent == 1
-    # The loser may run on, and is accounted for.
+    # The loser may run on, and is accounted for, but nobody asks about it any more.
+    assert world.runner._learning.asking._reports == {}
     assert world.service.made["report-0001"].created_at - part.ghosts[-1] < 1
 
 
