@@ -27,6 +27,10 @@ LATENESS = 0.05
 """Seconds by which the row may catch up, as a run's own pace may."""
 FARTHEST = 60.0
 """Seconds ahead in which a turn is believed."""
+AHEAD = 10.0
+"""Seconds ahead beyond which what another run has noted was noted by another clock; less is the time that lies between two runs'
+looks at the same one.
+"""
 _LARGEST = 64 * 1024
 
 
@@ -159,7 +163,7 @@ class _Known:
         """Until when the service wants silence; 0 if it does not. One that began in the future is another clock's: it lasts as
         long from now.
         """
-        until = min(self.closed_until, now + self.closed_until - self.closed_at)
+        until = self.closed_until if self.closed_at <= now + AHEAD else now + self.closed_until - self.closed_at
         return until if until > now else 0.0
 
     def write(self, fd: int) -> None:

@@ -64,6 +64,12 @@ def test_a_pause_of_a_clock_that_was_ahead_lasts_no_longer_than_it_would_have(pa
     assert machine.take(NOW, 0.5, 0).closed_until == NOW + 60
 
 
+def test_a_pause_is_not_shortened_for_a_run_that_has_looked_at_the_clock_a_moment_before(path):
+    machine = Machine(path)
+    machine.close_until(NOW + 60, NOW)
+    assert machine.take(NOW - 0.5, 0.5, 0).closed_until == NOW + 60
+
+
 def test_a_slow_row_is_believed_as_far_as_its_runs_reach(path):
     machine = Machine(path)
     assert [machine.take(NOW, 100.0, 0).at - NOW for _ in range(2)] == [0, pytest.approx(100, abs=0.1)]
