@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import signal
 from types import SimpleNamespace
 
@@ -43,6 +44,15 @@ if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).paramet
         patch.setattr(aioresponses.core, "stream_reader_factory", _reader)
         yield
         patch.undo()
+
+
+_runtime_folders = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _runtime_folder(monkeypatch, tmp_path_factory):
+    """Ports come again: no run of one test shares limits and pauses with one of another test."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.getbasetemp() / f"runtime-{next(_runtime_folders)}"))
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-k` is looked at

@@ -25,7 +25,7 @@ from orchestrator.simulator.scenario import Scenario
 from orchestrator.simulator.server import Simulator
 
 TOKEN = "canary-token-5b1f7c20d9"
-LEFT_BY_THE_OS = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+LEFT_BY_THE_OS = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "XDG_RUNTIME_DIR")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,6 @@
 
 import asyncio
 
-import pytest
-
-
-@pytest.fixture
-def beside(tmp_path, monkeypatch):
-    """Runs of other tests have another folder to share in."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-
 
 async def both(it, **limits):
     """The reports of two runs at once, of two jobs that ask for as much each."""
@@ -20,14 +12,14 @@ async def both(it, **limits):
     return [each.json for each in ended]
 
 
-async def test_they_share_the_places_for_unfinished_exports(stage, beside):
+async def test_they_share_the_places_for_unfinished_exports(stage):
     async with stage(duration=1) as it:
         await both(it, unfinished=4)
         assert it.sim.stats.unfinished_peak <= 5, "one place more, for whoever has none is given one"
         assert len(it.sim.stats.posts) == 20
 
 
-async def test_a_pause_that_one_was_asked_for_is_kept_by_the_other(stage, beside):
+async def test_a_pause_that_one_was_asked_for_is_kept_by_the_other(stage):
     limit = {"on": "create", "do": "status", "code": 429, "retry_after": 3, "match": {"nth": 9}, "times": 1}
     async with stage(duration=1, faults=[limit]) as it:
         reports = await both(it, unfinished=2)
@@ -36,7 +28,7 @@ async def test_a_pause_that_one_was_asked_for_is_kept_by_the_other(stage, beside
         assert [entry for entry in it.sim.stats.early_requests if entry.early > told] == []
 
 
-async def test_a_job_can_opt_out(stage, beside):
+async def test_a_job_can_opt_out(stage):
     async with stage(duration=1) as it:
         await both(it, unfinished=4, shared=False)
         assert it.sim.stats.unfinished_peak > 5

@@ -147,6 +147,8 @@ class Server:
         out, err, log = (self._scratch / name for name in ("out", "err", "log"))
         log.unlink(missing_ok=True)
         env = {"HOME": str(folder), "PATH": os.defpath, "LOOP_API_TOKEN": TOKEN, "KILLPOINT_LOG": str(log)}
+        # A pause is of one story, though all of them meet the service at one port.
+        env["XDG_RUNTIME_DIR"] = str(folder / "runtime")
         env["SSL_CERT_FILE"] = os.devnull  # nothing here is TLS, and to read the system's certificates takes 40 ms
         if bug is not None:
             env["KILLPOINT_BUG"] = bug
