@@ -7,7 +7,7 @@ rate  Doubles every few seconds until the first refusal. After that, a token buc
       refilled between them lies between two figures: admitted requests over elapsed time, which is too low where the bucket
       was full for a while, and the pace of those requests, which is too high where it was not. Their geometric mean is
       what is gone on with. It then creeps, and after a time of good conduct that doubles with each refusal it climbs anew.
-      It goes down as well when answers take much longer than they used to.
+      It goes down as well when answers to polls take much longer than they used to, until that is usual.
 cap   One more with each export that finishes, until a creation is refused. What was refused is tried again after a
       waiting time that doubles with each refusal.
 """
@@ -127,7 +127,7 @@ class RateFinder:
 
     @property
     def latency(self) -> float:
-        """Seconds that an answer takes at the moment."""
+        """Seconds that the answer to a poll takes at the moment."""
         return self._lately
 
     def asked(self, now: float, late: float, kept: float = 0.0) -> None:
@@ -181,7 +181,7 @@ class RateFinder:
             before.stretch.paced += after.stretch.paced
 
     def answered(self, seconds: float, now: float) -> None:
-        """An answer came after so many seconds."""
+        """The answer to a poll came after so many seconds."""
         self._lately += _SMOOTHING * (seconds - self._lately) if self._lately else seconds
         if now - self._slowed_at > 10 * self._lately and self._lately > _SLOW * self._usual + _SLOW_BY:
             self._slowed_at = now

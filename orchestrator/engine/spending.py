@@ -46,7 +46,7 @@ class Spending:
         self._shared = shared
         self._turn: float | None = None
         self._row = 0.0
-        """When the row of all runs has let the latest request go, if this run had to wait for others."""
+        """When the row of all runs has let the latest request go, if others are at work."""
         self._others = 0
         self._policy = policy
         self._observer = observer

@@ -83,7 +83,9 @@ class Machine:
             known.runs[self._me] = unfinished, now
             known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
             others = sum(count for name, (count, _) in known.runs.items() if name != self._me)
-            return Turn(max(row, now), known.pause(now), others, len(known.runs) - 1)
+            # Noted as this clock has it: another clock's pause would else begin anew with each turn.
+            known.closed_until, known.closed_at = known.pause(now), min(known.closed_at, now)
+            return Turn(max(row, now), known.closed_until, others, len(known.runs) - 1)
 
     def close_until(self, until: float, now: float) -> None:
         with self._held() as known:

@@ -62,6 +62,8 @@ def test_a_pause_of_a_clock_that_was_ahead_lasts_no_longer_than_it_would_have(pa
     machine = Machine(path)
     machine.close_until(NOW + 86_400 + 60, NOW + 86_400)
     assert machine.take(NOW, 0.5, 0).closed_until == NOW + 60
+    assert machine.take(NOW + 59, 0.5, 0).closed_until == NOW + 60
+    assert machine.take(NOW + 61, 0.5, 0).closed_until == 0
 
 
 def test_a_pause_is_not_shortened_for_a_run_that_has_looked_at_the_clock_a_moment_before(path):
