@@ -6,7 +6,8 @@
 
 At most one attempt of a part is under way at a time, so a part's facts come one after the other; but for polls that
 overlap (`overlap`), whose answers wait for each other. What an attempt finds out is journalled before anything is built upon
-it. Nothing sleeps but the loop itself.
+it; only a place that has become free at the service is used at once, for the intent of whoever gets it is journalled after that fact.
+Nothing sleeps but the loop itself.
 
 Parking (a signal, the deadline, a refusal, a full disk): nothing new is started; polls and downloads are let go
 of at once, for the service still has what they were after; POSTs are waited for, for their answers exist only once. Before
@@ -573,14 +574,18 @@ class Runner:
         if any(isinstance(event, Stored) for event in events) and key in self._supersedes:
             path = done.record.path
             events.append(Superseded(self._supersedes.pop(key), now, by=key, path=path))
-        before = record.parts[index]
+        before, after = record.parts[index], done.record.parts[index]
+        finished = before.state is State.GENERATING and after.state is not State.GENERATING
+        if finished:
+            # The place is free at the service already. Whoever gets it has an intent to journal, which comes after this fact.
+            self._spending.changed(before, after, now)
+            self._spending.finished(now, waiting=bool(self._wants.creations))
+            self._wake()
         if events:
             await self._write(events, (record, done.record) if len(done.events) == 1 else None)
         self._lives[ref] = done.live
-        after = done.record.parts[index]
-        self._spending.changed(before, after, now)
-        if before.state is State.GENERATING and after.state is not State.GENERATING:
-            self._spending.finished(now, waiting=bool(self._wants.creations))
+        if not finished:
+            self._spending.changed(before, after, now)
         self._notice(key, done.live, done.events)
         if done.wants and (told := trouble(fact, live, done.live)):
             again_at = min(want.at for want in done.wants)

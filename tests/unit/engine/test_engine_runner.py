@@ -90,6 +90,21 @@ async def test_a_slow_download_holds_no_place_for_creating():
     assert last_post - world.service.posts[0][0] < 120 < world.clock.now() - last_post
 
 
+async def test_a_place_is_free_before_it_is_journalled(monkeypatch):
+    async def slow(journal, events):
+        if any(event.kind == "ready" for event in events):
+            await asyncio.sleep(60)
+        await append(journal, events)
+
+    append = MemoryJournal.append
+    monkeypatch.setattr(MemoryJournal, "append", slow)
+    world = World(make_exports(2), unfinished=1)
+    report = await world.run()
+    assert (report["outcome"], world.service.most_unfinished) == ("succeeded", 1)
+    (one, _), (two, _) = world.service.posts
+    assert two - one < 60
+
+
 async def test_a_creation_whose_answer_was_lost_holds_its_place():
     world = World(make_exports(12), unfinished=3)
     world.service.takes = lambda request: 20.0
