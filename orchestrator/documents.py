@@ -104,6 +104,8 @@ class RunReport(TypedDict):
     """Why it was parked, in words."""
     error: Failure | None
     """What ended it early."""
+    resume_after: str | None
+    """Where a pause that the service asks for has parked it: before this moment (RFC 3339) the next run would park at once."""
     started_at: str
     finished_at: str
     counts: RunCounts

@@ -9,6 +9,7 @@ def record(**changes):
         "run_id": "20260101T000000Z-abcdef",
         "outcome": "succeeded",
         "reason": None,
+        "resume_after": None,
         "error": None,
         "started_at": "2026-01-01T00:00:00.000Z",
         "finished_at": "2026-01-01T00:01:00.250Z",

@@ -6,7 +6,7 @@ import functools
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,20 +103,27 @@ def conduct(
             say.errors(error)
             report = _report_of(task, error, status, command)
     ending.keep(report, status)
+    try:
+        if as_json:
+            say.report(report)
+        elif log_format == "text" and not quiet:
+            _tell_ways_on(report, job, ask)
+    finally:  # also where the report can't be written
+        ending.call(report, status)
+    return status
+
+
+def _tell_ways_on(report: Mapping[str, Any], job: str, ask: options.Ask) -> None:
+    """The commands that come next, as they would be typed."""
     from orchestrator.progress.ending import other_half
 
-    if as_json:
-        say.report(report)
-    elif (
-        log_format == "text" and not quiet and any(report["counts"][state] for state in ("stored", "failed", "pending"))
-    ):
-        if (other := other_half(report)) is not None:
-            say.people(f"  To go on: orchestrator {other} {shlex.quote(job)}{ask.typed}")
-        if report["run_id"] is not None:  # else the last report that is kept is of the run before
-            whole = replace(ask, selects=(), first=None, last=None, only=None)
-            say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
-    ending.call(report, status)
-    return status
+    if not any(report["counts"][state] for state in ("stored", "failed", "pending")):
+        return
+    if (other := other_half(report)) is not None:
+        say.people(f"  To go on: orchestrator {other} {shlex.quote(job)}{ask.typed}")
+    if report["run_id"] is not None:  # else the last report that is kept is of the run before
+        whole = replace(ask, selects=(), first=None, last=None, only=None)
+        say.people(f"  As a page: orchestrator report {shlex.quote(job)}{whole.typed} --html report.html")
 
 
 def _report_of(task: Task, error: OrchestratorError, status: int, command: Command) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """One attempt each: a POST, a GET, a download, a rename. Each ends in a fact for `step`.
 
 An attempt asks a neighbour once, tells the hosts' health what came of it, and translates the answer. It decides nothing
-about the export; what concerns the whole run (the account is refused, a host can't be trusted) it hands to `halt`.
+about the export; what concerns the whole run (the account is refused, a host can't be trusted) it hands to `stop`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import BinaryIO
 
 import anyio
@@ -17,6 +17,7 @@ from orchestrator.engine.choose import Ref
 from orchestrator.engine.events import BytesReceived, Paused, RequestRefused, RequestSent
 from orchestrator.engine.gated import GatedFiles, Held
 from orchestrator.engine.health import Streak
+from orchestrator.engine.identity import Identity
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.policy import Policy
 from orchestrator.engine.ports import (
@@ -31,7 +32,6 @@ from orchestrator.engine.ports import (
     FileBroken,
     FileRefused,
     Files,
-    NotFound,
     Observer,
     Status,
     StatusAnswer,
@@ -55,13 +55,12 @@ from orchestrator.engine.step import (
     Posted,
     UrlDied,
 )
+from orchestrator.engine.stop import Stop
 from orchestrator.engine.transfer import Transfers
-from orchestrator.errors import ContentError, OrchestratorError, RefusedError, UnreachableError
+from orchestrator.errors import ContentError, UnreachableError
 
 POST_GRACE = 4.0
 """Seconds for which a parking run waits for the answer of a POST that is already sent."""
-STRANGERS = 3
-"""Reports of earlier runs, all unknown to the service, from which the account itself is doubted."""
 
 
 class Attempts:
@@ -78,9 +77,7 @@ class Attempts:
         policy: Policy,
         spending: Spending,
         random: random.Random,
-        halt: Callable[[OrchestratorError], None],
-        park: Callable[[str], None],
-        parked: Callable[[], bool],
+        stop: Stop,
         wake: Callable[[], None],
     ) -> None:
         """`wake` has the run look anew at what may go."""
@@ -93,22 +90,14 @@ class Attempts:
         self._policy = policy
         self._spending = spending
         self._random = random
-        self._halt = halt
-        self._park = park
-        self._parked = parked
+        self._stop = stop
         self._wake = wake
         gated = GatedFiles(files, spending, clock)
+        self.identity = Identity(api, spending, stop.halt)
         self._transfers = Transfers(gated, storage, contents, kept=policy.limits.downloads)
         self._posting: set[anyio.CancelScope] = set()
-        self._accepted: set[str | None] = set()
-        self._accepted_before: frozenset[str | None] = frozenset()
-        self._token_generation = 0
-        self._renewing = anyio.Lock()
         self._unnamed_pauses = 0
         self._verified_here: set[Ref] = set()
-        self._earlier: frozenset[str] = frozenset()
-        self._strangers: set[str] = set()
-        self._acquainted = False
         self._known: tuple[str, Record] | None = None
         self._knows_completed = False
         self._probing: Streak | None = None
@@ -121,14 +110,16 @@ class Attempts:
     async def create(self, ref: Ref, record: Record, live: Live) -> Fact:
         """Sends the POST whose intent is durable."""
         now = self._clock.now()
-        if self._parked() or self._spending.rate.closed_until > now:
+        if self._stop.is_asked or self._spending.rate.closed_until > now:
             self._stays()
-            return NotPosted("not sent: the run parks" if self._parked() else "not sent: the service asked for silence")
+            return NotPosted(
+                "not sent: the run parks" if self._stop.is_asked else "not sent: the service asked for silence"
+            )
         self._goes(now)
         beside = self._spending.unfinished - 1
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
-        generation = self._token_generation
+        generation = self.identity.token_generation
         answer: CreateAnswer | None = None
         with anyio.CancelScope() as scope:
             self._posting.add(scope)
@@ -139,13 +130,13 @@ class Attempts:
         if answer is None:  # let go of by `wind_up`: nobody knows what became of it, and the host is not to blame
             return Posted(Broken("the run was parked before the answer came"), live.posting)
         if isinstance(answer, Accepted):
-            self._accepted.add(record.impersonate)
+            self.identity.accepted(record.impersonate)
             self._spending.accepted(beside)
-        elif isinstance(answer, Broken) and answer.absent and not self._accepted:
+        elif isinstance(answer, Broken) and answer.absent and not self.identity.is_known:
             message = "what answers the first creations is hardly Loop's API"
-            self._halt(UnreachableError(message, code="host.not-loop", hint=_NOT_LOOP, cause=answer.detail))
+            self._stop.halt(UnreachableError(message, code="host.not-loop", hint=_NOT_LOOP, cause=answer.detail))
         streak = await self._judge(answer, live.posting, now, beside)
-        if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
+        if isinstance(answer, Denied) and await self.identity.concerns_all(answer, record.impersonate, generation):
             return NotPosted(answer.detail)
         return Posted(answer, streak)
 
@@ -159,68 +150,19 @@ class Attempts:
         self._goes(now)
         self._observer.tell(RequestSent(now, "poll", record.key))
         self.polls[record.key] = self.polls.get(record.key, 0) + 1
-        generation = self._token_generation
+        generation = self.identity.token_generation
         answer = await self._api.get(report_id, record.impersonate)
         if isinstance(answer, Status):
-            self._accepted.add(record.impersonate)
+            self.identity.accepted(record.impersonate)
             completed = answer.status == "Completed"
             if completed or not self._knows_completed:  # one that still runs may be what the host chokes on next
                 self._known, self._knows_completed = (report_id, record), completed
         streak = await self._judge(answer, live.asking, now)
-        if isinstance(answer, Denied) and await self._concerns_all(answer, record.impersonate, generation):
+        if isinstance(answer, Denied) and await self.identity.concerns_all(answer, record.impersonate, generation):
             return Asked(report_id, Throttled(None, answer.detail), sent_at=now)
-        if report_id in self._earlier and not self._believes(report_id, answer):
+        if not self.identity.believes(report_id, answer):
             return Asked(report_id, Throttled(None, "unknown, as all reports of earlier runs so far"), sent_at=now)
         return Asked(report_id, answer, streak, sent_at=now)
-
-    def expect(self, reports: Iterable[str]) -> None:
-        """These reports of earlier runs are going to be polled."""
-        self._earlier = frozenset(reports)
-        self._spending.doubted = len(self._earlier) >= STRANGERS
-
-    def trust(self, identities: Iterable[str | None]) -> None:
-        """Earlier runs had exports accepted for these: a 403 is then one export's own, and must not hold the others up."""
-        self._accepted_before = frozenset(identities)
-
-    def _believes(self, report_id: str, answer: StatusAnswer) -> bool:
-        """Whether to believe what is said of a report of an earlier run.
-
-        If the service knows none of them, it is another account rather than that all are gone: then the run ends before
-        anything is created anew. So each one's first 404 is passed over until one of them is known; each of them is
-        asked once before any is asked again, so that this decides in time.
-        """
-        if isinstance(answer, Status):
-            self._acquainted = True
-            self._spending.doubted = False
-        if not isinstance(answer, NotFound) or self._acquainted or len(self._earlier) < STRANGERS:
-            return True
-        seen = report_id in self._strangers
-        self._strangers.add(report_id)
-        if len(self._strangers) < len(self._earlier):
-            return seen
-        self._halt_among_strangers()
-        return False
-
-    def forgo(self, reports: Iterable[str]) -> None:
-        """These are not asked about any more: where nothing was said of them, the others alone tell whose account it is."""
-        if not self._spending.doubted:
-            return
-        self._earlier -= frozenset(reports) - self._strangers
-        if len(self._earlier) < STRANGERS:
-            self._spending.doubted = False
-        elif len(self._strangers) == len(self._earlier):
-            self._halt_among_strangers()
-
-    def _halt_among_strangers(self) -> None:
-        self._halt(
-            RefusedError(
-                "the service knows none of the reports that earlier runs of this job created",
-                code="account.other",
-                hint="Are api.base_url, api.token and api.impersonate those of the earlier runs? If they are, remove the state "
-                "folder (.orchestrator beside the files, or what `state` or --state names): what is stored stays so, and the rest is "
-                "created anew.",
-            )
-        )
 
     # ------------------------------------------------------------------------------------------------------- probe
 
@@ -280,7 +222,7 @@ class Attempts:
                 streak = self._spending.badly("api", streak, now, detail)
                 if not trusted:
                     message = "whether this is the service can't be verified"
-                    self._halt(UnreachableError(message, code="host.untrusted", hint=_UNTRUSTED, cause=detail))
+                    self._stop.halt(UnreachableError(message, code="host.untrusted", hint=_UNTRUSTED, cause=detail))
                 return streak
             case Throttled(wait, detail, unavailable):
                 if not unavailable:
@@ -328,30 +270,10 @@ class Attempts:
 
     def _park_if_long(self, wait: float, now: float, who: str) -> None:
         if wait > self._policy.limits.longest_pause:
-            self._park(f"the {who} asks for silence until {utc(now + wait)}, longer than limits.longest_pause")
-
-    async def _concerns_all(self, denied: Denied, identity: str | None, generation: int) -> bool:
-        """Whether a refusal is not this export's own: the token was renewed, or the account is refused and the run halted."""
-        if denied.status == 403 and identity in self._accepted | self._accepted_before:
-            return False
-        if denied.status == 401:
-            async with self._renewing:
-                if generation < self._token_generation:
-                    return True
-                if await self._api.renew_credentials():
-                    self._token_generation += 1
-                    return True
-        code, hint = REFUSALS[denied.status]
-        who = f" (impersonating {identity})" if identity and denied.status == 403 else ""
-        self._halt(
-            RefusedError(
-                f"the service refused the account (HTTP {denied.status}){who}",
-                code=code,
-                hint=hint,
-                cause=denied.detail,
+            until = now + wait
+            self._stop.park(
+                f"the {who} asks for silence until {utc(until)}, longer than limits.longest_pause", until=until
             )
-        )
-        return True
 
     # ------------------------------------------------------------------------------------------------------- fetch
 
@@ -381,7 +303,9 @@ class Attempts:
             detail = str(broken)
             if not broken.trusted:
                 message = "the host of the files can't be trusted"
-                self._halt(UnreachableError(message, code="file-host.untrusted", hint=_UNTRUSTED_FILES, cause=detail))
+                self._stop.halt(
+                    UnreachableError(message, code="file-host.untrusted", hint=_UNTRUSTED_FILES, cause=detail)
+                )
             now = self._clock.now()
             if broken.wait:
                 self._spending.places.refused(now, began, self._spending.downloading - 1)
@@ -451,14 +375,3 @@ _UNTRUSTED_FILES = (
     "The file host must be https on a public address with a valid certificate; if yours is on a private address on "
     "purpose, set api.allow_private: true."
 )
-REFUSALS = {
-    401: (
-        "account.token",
-        "Make a new token in Loop's settings and put it where api.token refers to; `orchestrator doctor` with the job file names the place.",
-    ),
-    403: (
-        "account.forbidden",
-        "Look in Loop whether the account's plan has the API, and what the token's user and api.impersonate may do.",
-    ),
-    451: ("account.unverified", "Verify the account in Loop, then run again."),
-}

@@ -383,6 +383,9 @@ class Shared(Protocol):
         exports this run has under way.
         """
 
+    def stay(self, now: float, unfinished: int) -> None:
+        """The run takes no turn, but goes on: its exports are still under way."""
+
     def close_until(self, until: float, now: float) -> None:
         """The service asks for silence."""
 

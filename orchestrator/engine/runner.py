@@ -22,15 +22,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import anyio
 import anyio.abc
 
-from orchestrator.engine import manifest as manifests
 from orchestrator.engine import result
 from orchestrator.engine.attempts import POST_GRACE, Attempts
 from orchestrator.engine.beginning import beginnings, is_begun, relabelled
@@ -38,7 +37,6 @@ from orchestrator.engine.choose import Budgets, Go, Ref, Wants, choose
 from orchestrator.engine.events import (
     NOT_CREATED,
     ExportChanged,
-    Parking,
     Paused,
     RunEnded,
     RunStarted,
@@ -46,6 +44,7 @@ from orchestrator.engine.events import (
     Troubled,
 )
 from orchestrator.engine.history import History
+from orchestrator.engine.keeping import Keeping
 from orchestrator.engine.learning import Learning
 from orchestrator.engine.manifest import utc
 from orchestrator.engine.moves import Mover
@@ -90,23 +89,15 @@ from orchestrator.engine.step import (
     step,
     wants,
 )
+from orchestrator.engine.stop import Stop
 from orchestrator.engine.trouble import trouble
 from orchestrator.errors import (
-    JournalError,
-    LeaseLostError,
     OrchestratorError,
-    RefusedError,
-    StorageError,
     UnreachableError,
 )
 
 BATCH = 1000
 """Events journalled in one go while a plan is entered."""
-MANIFEST_EVERY = 5.0
-"""Seconds between two writings of the manifest while a run is active, at least; a large one is written less often."""
-MANIFEST_SHARE = 40
-"""The manifest's writing may take one part in so many of the time."""
-
 Command = Literal["run", "submit", "collect"]
 """The whole run, or one of its halves."""
 
@@ -177,15 +168,7 @@ class Runner:
         self._supersedes: dict[str, str] = {}
         self._stored: set[str] = set()
         self._changed = anyio.Event()
-        self._parking: str | None = None
-        self._on_time = False
-        """The run parks because of the deadline: it has reckoned with the seconds that its end takes."""
-        self._error: OrchestratorError | None = None
-        self._leased = True
-        self._failed_fast = False
-        self.bug: BaseException | None = None
-        """An error of this program that an attempt ran into; the report's outcome is `bug` then."""
-        self._manifest_stale = False
+        self._stop = Stop(clock, observer, self._wake)
 
     # ---------------------------------------------------------------------------------------------------- the run
 
@@ -208,10 +191,10 @@ class Runner:
         `outcome` and `error` tell it, and `bug` has an error of ours that an attempt ran into.
         """
         started_at = self._started_at = self._clock.now()
-        self._job = job
         self._park_at = park_at
         self._records = dict(records)
-        self._manifest_stale = manifest_stale
+        self._keeping = Keeping(self._storage, self._clock, self._stop, job, self._records)
+        self._keeping.stale = manifest_stale
         self._spending = Spending(self._policy, self._observer, found=await self._account.found(), shared=self._shared)
         self._attempts = Attempts(
             api=self._api,
@@ -224,9 +207,7 @@ class Runner:
             policy=self._policy,
             spending=self._spending,
             random=self._random,
-            halt=self.halt,
-            park=self.park,
-            parked=lambda: self._parking is not None,
+            stop=self._stop,
             wake=self._wake,
         )
         self._learning = Learning(self._policy.polling, self._account, self._spending, started_at)
@@ -268,34 +249,30 @@ class Runner:
             await self._enter(todo)
             await self._respect_pauses()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._keep_manifest)
-                await self._loop(tasks)
+                tasks.start_soon(self._keeping.go_on, self._learning.keep)
+                with self._stop.taking_blame():
+                    await self._loop(tasks)
                 await self._drain(tasks, post_grace)
                 tasks.cancel_scope.cancel()
         except OrchestratorError as error:
-            self.halt(error)
+            self._stop.halt(error)
         return await self._wind_up(job, run_id, items, started_at)
 
     def park(self, reason: str) -> None:
         """Starts nothing new from now on; `reason` is told to people. The first one counts."""
-        if self._parking is None:
-            self._parking = reason
-            self._observer.tell(Parking(self._clock.now(), reason))
-            self._wake()
+        self._stop.park(reason)
 
-    def halt(self, error: OrchestratorError) -> None:
-        """Parks because of `error`. Of several, the one that the contract ranks first is told."""
-        self._leased = self._leased and not isinstance(error, LeaseLostError)
-        if self._error is None or _rank(error) < _rank(self._error):
-            self._error = error
-        self.park(error.message)
+    @property
+    def bug(self) -> BaseException | None:
+        """An error of this program that the run ran into; the report's outcome is `bug` then."""
+        return self._stop.bug
 
     def _ends(self) -> bool:
         """The run parks, or its time is up: nothing new is begun."""
-        if self._parking is None and self._clock.now() >= self._park_at:
-            self._on_time = True
-            self.park("the deadline is near")
-        return self._parking is not None
+        if not self._stop.is_asked and self._clock.now() >= self._park_at:
+            self._stop.on_time = True
+            self._stop.park("the deadline is near")
+        return self._stop.is_asked
 
     async def _respect_pauses(self) -> None:
         """Silence that earlier runs were asked for: kept, told, and if it is still long, a reason to park."""
@@ -307,7 +284,7 @@ class Runner:
             self._spending.close(host, until, now)
             self._observer.tell(Paused(now, until, f"{name} asked an earlier run for it"))
             if until - now > self._policy.limits.longest_pause:
-                self.park(f"{name} asked an earlier run for silence until {utc(until)}")
+                self._stop.park(f"{name} asked an earlier run for silence until {utc(until)}", until=until)
 
     # ---------------------------------------------------------------------------------------------------- entering
 
@@ -315,7 +292,7 @@ class Runner:
         events = relabelled(items, self._records, self._clock.now())
         if events:
             await self._write(events)
-            self._manifest_stale = True
+            self._keeping.stale = True
 
     async def _enter(self, todo: Sequence[Item]) -> None:
         """Moves what is to be moved, and takes up or begins everything else, in the order of the plan."""
@@ -329,8 +306,8 @@ class Runner:
         moved = [item for item in todo if item.source is not None]
         await mover.move(moved)
         if moved:
-            self._manifest_stale = True
-            await self._write_manifest()
+            self._keeping.stale = True
+            await self._keeping.write()
         work = [item for item in todo if item.action is not Action.MOVE]
         work = [item for item in work if self._brings(self._records.get(item.key))]
         await self._begin(work)
@@ -343,10 +320,10 @@ class Runner:
                 self._spending.changed(None, part, self._started_at)
             else:
                 self._spending.left(part, self._started_at)
-        self._attempts.expect(
+        self._attempts.identity.expect(
             report.id for key, part in parts if key in keys and part.state in _POLLED for report in part.live
         )
-        self._attempts.trust(
+        self._attempts.identity.trust(
             record.impersonate for record in self._records.values() if any(p.reports or p.stored for p in record.parts)
         )
         for item in work:
@@ -385,6 +362,7 @@ class Runner:
             now = self._clock.now()
             if self._gives_up(now):
                 break
+            self._spending.sign(now)
             self._replan(now)
             budgets = self._budgets(now)
             if self._is_done(budgets):
@@ -399,15 +377,15 @@ class Runner:
                     self._start(tasks, choice.ref, choice.want, now)
             else:
                 ends = (self._spending.gives_up_at(host) for host, _ in _HOSTS)
-                await self._sleep(min(choice.until, self._park_at, *ends, self._too_late_at(now)) - now)
+                sign_at = self._spending.sign_at
+                await self._sleep(min(choice.until, self._park_at, *ends, self._too_late_at(now), sign_at) - now)
 
     async def _has_turn(self, now: float) -> bool:
         """Whether the row of all runs of the account lets a request go now; what it says of a pause is this run's as well."""
         closed_until = self._spending.rate.closed_until
         has_turn = self._spending.has_turn(now)
         if (until := self._spending.rate.closed_until) > max(now, closed_until):
-            with self._taking_blame():
-                await self._attempts.pause_beside_others(until)
+            await self._attempts.pause_beside_others(until)
         return has_turn
 
     def _budgets(self, now: float) -> Budgets:
@@ -436,8 +414,8 @@ class Runner:
             return True
         too_late = budgets.create_at == math.inf and self._park_at < math.inf and not self._busy and not self._overlap
         if too_late and self._wants.creations == len(self._open) and self._clock.now() >= self._too_late_at(-math.inf):
-            self.park("the deadline is near: what is left would not be ready in time")
-        return self._parking is not None
+            self._stop.park("the deadline is near: what is left would not be ready in time")
+        return self._stop.is_asked
 
     def _gives_up(self, now: float) -> bool:
         for host, name in _HOSTS:
@@ -446,7 +424,7 @@ class Runner:
                 seconds = max(1, round(now - (health.bad_since or now)))  # the turn of the loop takes it past the limit
                 message = f"{name} has given nobody a usable answer for {seconds} s"
                 code, hint = _SILENT[host]
-                self.halt(UnreachableError(message, code=code, hint=hint, cause=health.detail or None))
+                self._stop.halt(UnreachableError(message, code=code, hint=hint, cause=health.detail or None))
                 return True
         return False
 
@@ -489,27 +467,16 @@ class Runner:
 
     async def _probe(self) -> None:
         try:
-            with self._taking_blame():
+            with self._stop.taking_blame():
                 await self._attempts.probe()
         finally:
             self._spending.asking -= 1
             self._wake()
 
-    @contextmanager
-    def _taking_blame(self) -> Iterator[None]:
-        """What goes wrong in a task ends the run, never the task group."""
-        try:
-            yield
-        except OrchestratorError as error:
-            self.halt(error)
-        except Exception as bug:  # noqa: BLE001  a bug must not take down what is under way; it is told in the end
-            self.bug = self.bug or bug
-            self.park("an error of this program")
-
     async def _attempt(self, ref: Ref, want: Want) -> None:
         """One attempt from the decision to the durable fact."""
         try:
-            with self._taking_blame(), self._busy[ref] or anyio.CancelScope():
+            with self._stop.taking_blame(), self._busy[ref] or anyio.CancelScope():
                 fact = await self._carry_out(ref, want)
                 with anyio.CancelScope(shield=True):  # once known, a fact is kept, whatever is let go of meanwhile
                     await self._absorb(ref, fact)
@@ -525,7 +492,7 @@ class Runner:
     async def _ask(self, ref: Ref, report_id: str, record: Record, live: Live, scope: anyio.CancelScope) -> None:
         """A poll that does not hold its part until its answer is there."""
         try:
-            with self._taking_blame(), scope:
+            with self._stop.taking_blame(), scope:
                 fact = await self._attempts.poll(report_id, record, live)
                 with anyio.CancelScope(shield=True):
                     async with self._overlap.turn(ref, scope):
@@ -598,7 +565,7 @@ class Runner:
             self._open.discard(ref)
             self._wants.drop(ref)
             del self._lives[ref]
-            self._attempts.forgo(report.id for report in after.reports)
+            self._attempts.identity.forgo(report.id for report in after.reports)
         if not isinstance(fact, Posting):  # an intent makes no room for anything
             self._wake()
 
@@ -617,10 +584,10 @@ class Runner:
             match event:
                 case Stored():
                     self._stored.add(key)
-                    self._manifest_stale = True
-                case Failed() if live.named and self._policy.fail_fast and self._parking is None:
-                    self._failed_fast = True
-                    self.park("an export failed, and --fail-fast was asked for")
+                    self._keeping.stale = True
+                case Failed() if live.named and self._policy.fail_fast and not self._stop.is_asked:
+                    self._stop.at_first_failure = True
+                    self._stop.park("an export failed, and --fail-fast was asked for")
                 case _:
                     pass
 
@@ -659,13 +626,13 @@ class Runner:
         self._attempts.wind_up(post_grace)
         self._overlap.let_go()
         for ref, scope in self._busy.items():
-            if scope is not None and self._on_time and ref in self._fetching:
+            if scope is not None and self._stop.on_time and ref in self._fetching:
                 scope.deadline = anyio.current_time() + post_grace
             elif scope is not None:
                 scope.cancel()
         while True:
             now = self._clock.now()
-            verified = self._wants.first(Place, now) if self._on_time and self._error is None else None
+            verified = self._wants.first(Place, now) if self._stop.on_time and self._stop.error is None else None
             if verified is not None:
                 self._start(tasks, *verified, now)
             elif self._busy:
@@ -674,17 +641,18 @@ class Runner:
                 return
 
     async def _wind_up(self, job: str, run_id: str, items: Sequence[Item], started_at: float) -> dict[str, Any]:
-        for last in (self._attempts.close, self._write_manifest, self._learning.keep):
+        for last in (self._attempts.close, self._keeping.write, self._learning.keep):
             try:
                 await last()
             except OrchestratorError as error:
-                self.halt(error)
+                self._stop.halt(error)
         report = result.build(
             job=job,
             run_id=run_id,
-            outcome=self._outcome,
-            reason=self._reason(),
-            error=self._error,
+            outcome=partial(self._stop.outcome, only_submits=self._command == "submit"),
+            reason=self._stop.told(self._spending.health("api")),
+            error=self._stop.error,
+            resume_after=self._stop.until,
             started_at=started_at,
             finished_at=self._clock.now(),
             command=self._command,
@@ -707,43 +675,10 @@ class Runner:
         try:
             await self._journal.finish_run(report)
         except OrchestratorError as error:
-            self.halt(error)
+            self._stop.halt(error)
         self._outlook.look(self._clock.now(), at_last=True)
         self._observer.tell(RunEnded(self._clock.now(), report["outcome"]))
         return report
-
-    def _reason(self) -> str | None:
-        """Why the run parked; and if the service was silent meanwhile, that too, for the next run may meet the same."""
-        health = self._spending.health("api")
-        if self._parking is None or self._error is not None or not health.down:
-            return self._parking
-        return f"{self._parking}; the service has not given a usable answer: {health.detail}"
-
-    def _outcome(self, counts: Mapping[str, int]) -> result.Outcome:
-        if self.bug is not None:
-            return "bug"
-        if self._error is not None:
-            return next(outcome for kind, outcome in _OUTCOMES if isinstance(self._error, kind))
-        if self._command == "submit" and self._parking is None:
-            return "failed" if counts["failed"] else "succeeded"
-        if counts["pending"] and not self._failed_fast:
-            return "parked"
-        return "failed" if counts["failed"] else "succeeded"
-
-    async def _keep_manifest(self) -> None:
-        pause = MANIFEST_EVERY
-        while True:
-            await anyio.sleep(pause)
-            began = self._clock.now()
-            with self._taking_blame(), anyio.CancelScope(shield=True):
-                await self._write_manifest()
-                await self._learning.keep()
-            pause = max(MANIFEST_EVERY, MANIFEST_SHARE * (self._clock.now() - began))
-
-    async def _write_manifest(self) -> None:
-        if self._manifest_stale and self._leased:  # whoever has the journal now has the manifest too
-            self._manifest_stale = False
-            await self._storage.write_manifest(manifests.build(self._job, self._records.values()))
 
     # ---------------------------------------------------------------------------------------------------- waiting
 
@@ -755,17 +690,3 @@ class Runner:
         with anyio.move_on_after(max(0.0, seconds)):
             await self._changed.wait()
         self._changed = anyio.Event()
-
-
-_OUTCOMES: tuple[tuple[type[OrchestratorError], result.Outcome], ...] = (
-    (RefusedError, "refused"),
-    (StorageError, "storage"),
-    (JournalError, "storage"),
-    (LeaseLostError, "storage"),
-    (UnreachableError, "unreachable"),
-)
-"""What ends a run early, in the contract's order: the first is told when there are several."""
-
-
-def _rank(error: OrchestratorError) -> int:
-    return next(n for n, (kind, _) in enumerate(_OUTCOMES) if isinstance(error, kind))

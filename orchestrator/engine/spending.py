@@ -33,6 +33,8 @@ _ENOUGH_CREATIONS = 0.36
 hardly be saved."""
 _SMOOTHING = 0.02
 """The weight of a request in that share: some fifty of them count."""
+SIGN_EVERY = 30.0
+"""Seconds without a turn after which the other runs of the account are told that this one is still at work."""
 ENOUGH_TO_LEARN = 5
 """Durations known, from which their 95 % quantile says how long a ghost may run."""
 
@@ -48,6 +50,8 @@ class Spending:
         self._row = 0.0
         """When the row of all runs has let the latest request go, if others are at work."""
         self._others = 0
+        self.sign_at = math.inf
+        """When the other runs of the account are to hear of this one again."""
         self._policy = policy
         self._observer = observer
         self._durations: deque[float] = deque(maxlen=DURATIONS)
@@ -118,12 +122,19 @@ class Spending:
         if self._turn is None:
             turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished, self.rate.burst.kept)
             self._turn, self._others = turn.at, turn.others
+            self.sign_at = now + SIGN_EVERY
             self._row = turn.at if turn.runs else 0.0
             self.rate.close(turn.closed_until, now)
         if max(self._turn, self.rate.closed_until) > now:
             return False
         self._turn = None
         return True
+
+    def sign(self, now: float) -> None:
+        """Lets the other runs of the account know of this one, if it is time for that."""
+        if self._shared is not None and self.sign_at <= now:
+            self._shared.stay(now, self.unfinished)
+            self.sign_at = now + SIGN_EVERY
 
     def reserve(self, now: float) -> None:
         """A request is decided on."""

@@ -101,7 +101,7 @@ Duration: TypeAlias = Annotated[
     float,
     BeforeValidator(scalars.duration),
     _schema(
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": scalars.LONGEST},
         {"type": "string", "pattern": "^[0-9.]+(ms|[hms])?", "examples": ["10s", "1h30m"]},
     ),
 ]

@@ -136,8 +136,12 @@ def or_auto(read: Callable[[object], float]) -> Callable[[object], float | str]:
     return checked
 
 
+LONGEST = 300 * 366 * 86_400.0
+"""Seconds of a duration, at most: added to a time of today, much more would leave no seconds in it."""
+
+
 def duration(value: object) -> float:
-    """Seconds, from `10s`, `0.3s`, `300ms`, `5m`, `1h30m` or a number of seconds; more than 0."""
+    """Seconds, from `10s`, `0.3s`, `300ms`, `5m`, `1h30m` or a number of seconds; more than 0, at most `LONGEST`."""
     found = scalar(value, "a duration")
     seconds = _figure(value, found)
     if seconds is None:
@@ -147,6 +151,8 @@ def duration(value: object) -> float:
         )
     if seconds <= 0:
         raise Misfit("a duration of more than 0 is due here", hint="write 10s, 0.3s, 5m, 1h30m or a number of seconds")
+    if seconds > LONGEST:
+        raise Misfit("a duration of at most 300 years is due here", hint="write 10s, 5m, 1h30m or a number of seconds")
     return seconds
 
 

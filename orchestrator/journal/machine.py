@@ -22,7 +22,7 @@ from pathlib import Path
 from orchestrator.engine.ports import Turn
 
 FORGOTTEN = 120.0
-"""Seconds after which a run that has not asked for a turn is taken for gone."""
+"""Seconds after which a run that nothing was heard of is taken for gone."""
 LATENESS = 0.05
 """Seconds by which the row may catch up, as a run's own pace may."""
 FARTHEST = 60.0
@@ -86,6 +86,11 @@ class Machine:
             # Noted as this clock has it: another clock's pause would else begin anew with each turn.
             known.closed_until, known.closed_at = known.pause(now), min(known.closed_at, now)
             return Turn(max(row, now), known.closed_until, others, len(known.runs) - 1)
+
+    def stay(self, now: float, unfinished: int) -> None:
+        with self._held() as known:
+            self._seen_at = now
+            known.runs[self._me] = unfinished, now
 
     def close_until(self, until: float, now: float) -> None:
         with self._held() as known:

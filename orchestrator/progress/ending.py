@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from orchestrator.engine.events import NOT_CREATED
+from orchestrator.engine.manifest import utc
 from orchestrator.progress.words import count
 
 _WHY = {
@@ -24,8 +25,6 @@ _NEXT = {
     "storage": f"make room or grant the permission, then {_AGAIN}",
     "bug": f"please report it; {_AGAIN}",
 }
-_LONG_PAUSE = re.compile(r"for silence until (\S+ \S+ UTC)")
-"""In the reason of a run that parked because of a pause beyond `limits.longest_pause`: until when it is. No other field has it."""
 _REFUSED = "change what the job asks for, then run the same command again."
 
 
@@ -75,8 +74,8 @@ def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
         )
     if other == "submit":
         return "`submit` creates it, or a whole `run` does all; what is stored is not asked for anew."
-    if outcome == "parked" and (pause := _LONG_PAUSE.search(report.get("reason") or "")):
-        return f"after {pause[1]}, {_AGAIN}"  # any earlier it would park again
+    if outcome == "parked" and (after := report.get("resume_after")):
+        return f"after {utc(datetime.fromisoformat(after).timestamp())}, {_AGAIN}"  # any earlier it would park again
     return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
 
 
@@ -92,5 +91,5 @@ def limits_found(report: Mapping[str, Any]) -> str | None:
     found = report.get("found") or {}
     rate, cap = found.get("requests_per_second"), found.get("unfinished")
     pieces = [f"about {rate:.1f} requests a second"] if rate else []
-    pieces += [f"{count(cap, 'export')} unfinished at once"] if cap else []
+    pieces += [f"about {count(cap, 'export')} unfinished at once"] if cap else []
     return ", ".join(pieces) or None

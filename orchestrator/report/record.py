@@ -185,7 +185,8 @@ def _check(record: Mapping[str, Any]) -> None:
     _are(record["counts"], {"stored": int}, "counts.")
     seconds_taken(record)
     _check_error(record.get("error"))
-    _may_be_text(record, "reason")
+    _may_be_text(record, "reason", "resume_after")
+    datetime.fromisoformat(record.get("resume_after") or record["finished_at"])
     _amounts(value or 0 for value in (record.get("found") or {}).values())
     for bucket in record.get("history") or ():
         _amounts(bucket[name] for name in ("at", "posts", "polls", "throttled", "paused"))

@@ -92,12 +92,12 @@ async def test_the_document_is_all_of_stdout_where_stderr_is_closed(stage):
 async def test_a_document_that_has_no_stdout_is_an_error_once_the_run_is_done(stage, asked):
     option, env = asked
     async with stage() as it:
-        it.job(months=3)
+        it.job(months=3, hooks={"on_success": HOOK})
         ended = await without(it, (1,), "run", "job.yaml", option, env=env)
         assert ended.status == 6, str(ended)
         assert "the standard output can't be written" in ended.people
         assert "Traceback" not in ended.err
-        it.check_stored(3)
+        check_all_was_done(it)
         assert await last_outcome(it) == "succeeded"
 
 

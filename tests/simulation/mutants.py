@@ -204,7 +204,7 @@ MUTANTS = (
     Mutant("verified files are swept", "cli.session:Session._recall",
            "await storage.sweep(_verified(snapshot.records))", "await storage.sweep(frozenset())"),
     Mutant("the manifest is not written at the end", "engine.runner:Runner._wind_up",
-           "(self._attempts.close, self._write_manifest, self._learning.keep)", "(self._attempts.close, self._learning.keep)"),
+           "(self._attempts.close, self._keeping.write, self._learning.keep)", "(self._attempts.close, self._learning.keep)"),
     # the plan
     Mutant("superseded is lost", "engine.runner:Runner._absorb",
            "and key in self._supersedes", "and False"),
@@ -229,7 +229,7 @@ MUTANTS = (
     # secrets and words
     Mutant("the token is not blanked out", "api.wire:_refusal",
            "words = said(body, secret)", 'words = said(body, "")'),
-    Mutant("a renewed token is not used", "engine.attempts:Attempts._concerns_all",
+    Mutant("a renewed token is not used", "engine.identity:Identity.concerns_all",
            "if await self._api.renew_credentials():", "if False:"),
 )  # fmt: skip
 

@@ -18,8 +18,8 @@ from orchestrator.api.probe import Probed
 from orchestrator.cli import say
 from orchestrator.cli.checkup.finding import Finding, ok, warning, wrong
 from orchestrator.cli.task import Task
-from orchestrator.engine.attempts import REFUSALS
 from orchestrator.engine.clock import SystemClock
+from orchestrator.engine.identity import REFUSALS
 from orchestrator.engine.ports import Broken, Denied, NotFound, Throttled
 from orchestrator.errors import OrchestratorError, RefusedError, UnreachableError
 from orchestrator.job.scalars import ProxyUrl

@@ -22,6 +22,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_told_byte_for_byte(tmp_path):
         "run_id": "r",
         "job": "a",
         "reason": None,
+        "resume_after": None,
         "error": None,
         "counts": {"planned": 0, "stored": 0, "skipped": 0, "failed": 0, "pending": 0},
         "api": {"posts": 0, "polls": 0, "throttled": 0, "errors": 0, "possible_duplicates": 0},

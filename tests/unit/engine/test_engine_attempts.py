@@ -13,6 +13,7 @@ from orchestrator.engine.ports import Accepted, Throttled
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.states import Intended, Planned, apply
 from orchestrator.engine.step import Asked, Live, NotPosted, Posted
+from orchestrator.engine.stop import Stop
 from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.storage.memory import MemoryStorage
@@ -24,9 +25,9 @@ class Desk:
     def __init__(self):
         self.clock = LoopClock()
         self.service = Service(self.clock)
-        self.parked = False
         self.journal = MemoryJournal()
         policy, observer = make_policy(), Told()
+        self.stop = Stop(self.clock, observer, lambda: None)
         self.spending = Spending(policy, observer)
         self.attempts = Attempts(
             api=self.service,
@@ -39,9 +40,7 @@ class Desk:
             policy=policy,
             spending=self.spending,
             random=random.Random(0),
-            halt=lambda error: None,
-            park=lambda reason: None,
-            parked=lambda: self.parked,
+            stop=self.stop,
             wake=lambda: None,
         )
         export = make_export(0)
@@ -92,6 +91,6 @@ async def test_a_429_without_a_time_is_a_pause_of_its_own_also_while_the_gate_is
 
 async def test_no_post_is_sent_once_the_run_parks():
     desk = Desk()
-    desk.parked = True
+    desk.stop.park("enough")
     assert isinstance(await desk.create(), NotPosted)
     assert desk.service.posts_sent == 0

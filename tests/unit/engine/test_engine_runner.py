@@ -8,6 +8,7 @@ from dataclasses import fields
 import pytest
 from fakes import World, make_export, make_exports
 
+from orchestrator.engine import runner
 from orchestrator.engine.attempts import POST_GRACE
 from orchestrator.engine.events import (
     ExportChanged,
@@ -479,6 +480,28 @@ async def test_a_bug_is_told_when_everything_is_home():
     assert world.service.posts_sent == 4
 
 
+async def test_a_bug_of_the_loop_itself_lets_answers_come_home(monkeypatch):
+    calls = 0
+
+    def odd(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise ZeroDivisionError
+        return choose(*arguments)
+
+    choose = runner.choose
+    monkeypatch.setattr(runner, "choose", odd)
+    world = World(make_exports(4))
+    world.service.latency = 1.0
+    report = await world.run()
+    assert (report["outcome"], report["reason"]) == ("bug", "an error of this program")
+    assert isinstance(world.runner.bug, ZeroDivisionError)
+    assert report["api"]["possible_duplicates"] == 0
+    assert (await world.run())["outcome"] == "succeeded"
+    assert len(world.service.posts) == 4
+
+
 async def test_whoever_lost_the_journal_leaves_the_manifest_alone():
     world = World(make_exports(3))
     world.service.takes = lambda request: 1.0
@@ -550,6 +573,17 @@ async def test_a_pause_of_another_run_that_is_too_long_parks_this_one_and_the_ne
         report = await world.run()
         assert (report["outcome"], world.service.posts) == ("parked", [])
         assert "silence until" in report["reason"]
+
+
+async def test_others_know_of_a_run_that_asks_for_nothing_for_long(tmp_path):
+    world = World(make_exports(3), policy="steady", first=1800.0)
+    world.service.takes = lambda request: 1500.0
+    other, world.shared = Machine(tmp_path / "shared" / "a"), Machine(tmp_path / "shared" / "a")
+    found = []
+    for at in (60, 600, 1400):
+        asyncio.get_running_loop().call_later(at, lambda: found.append(other.take(world.clock.now(), 0.1, 0).others))
+    report = await world.run()
+    assert (report["outcome"], found) == ("succeeded", [3, 3, 3])
 
 
 # ------------------------------------------------------------------------------------------------------------- parts

@@ -30,11 +30,35 @@ def test_durations(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0s", "-1s", "soon", "30m1h", "1h 30m", "1e3", "inf", "nan", "9" * 5000, "10S", None, [], "١s"]
+    "text",
+    [
+        "",
+        "0",
+        "0s",
+        "-1s",
+        "soon",
+        "30m1h",
+        "1h 30m",
+        "1e3",
+        "inf",
+        "nan",
+        "9" * 5000,
+        "1" + "0" * 22,
+        "3000000h",
+        "10S",
+        None,
+        [],
+        "١s",
+    ],
 )
 def test_what_is_no_duration(text):
     with pytest.raises(Misfit, match="duration"):
         scalars.duration(text)
+
+
+def test_no_duration_is_so_long_that_a_time_would_lose_its_seconds():
+    with pytest.raises(Misfit, match="at most 300 years"):
+        scalars.duration(1e22)
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan")])

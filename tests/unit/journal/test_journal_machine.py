@@ -92,6 +92,13 @@ def test_a_run_that_was_killed_is_forgotten(path):
     assert second.take(NOW + FORGOTTEN + 1, 0.1, 0).others == 0
 
 
+def test_a_run_that_takes_no_turn_but_goes_on_is_known(path):
+    first, second = Machine(path), Machine(path)
+    first.take(NOW, 0.1, 3)
+    first.stay(NOW + FORGOTTEN - 1, 2)
+    assert second.take(NOW + 2 * FORGOTTEN - 2, 0.1, 0).others == 2
+
+
 def test_a_row_that_a_clock_of_next_year_has_left_holds_nobody_up(path):
     Machine(path).take(NOW + 365 * 86_400, 1.0, 1)
     assert Machine(path).take(NOW, 1.0, 0).at <= NOW + FARTHEST

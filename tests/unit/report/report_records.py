@@ -60,6 +60,7 @@ def run_record(*exports, outcome="succeeded", **changes):
         "run_id": "20261126T080000Z-abcdef",
         "outcome": outcome,
         "reason": None,
+        "resume_after": None,
         "error": None,
         "started_at": at(0),
         "finished_at": at(95),

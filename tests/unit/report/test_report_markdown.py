@@ -105,7 +105,7 @@ def test_a_submitted_half_is_told_as_such_and_what_brings_it_home():
 def test_the_limits_that_refusals_have_shown_are_told():
     found = {"requests_per_second": 4.83, "unfinished": 16}
     text = markdown.render(run_record(export("2024-01"), found=found), limit=PLENTY)
-    assert "- limits found: about 4.8 requests a second, 16 exports unfinished at once" in text
+    assert "- limits found: about 4.8 requests a second, about 16 exports unfinished at once" in text
 
 
 @pytest.mark.parametrize("limit", [0, 10, 200, 700, 2_000, 10_000, 60_000])

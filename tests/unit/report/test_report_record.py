@@ -42,7 +42,7 @@ def test_a_newer_schema_is_told_as_such():
     assert refusal.value.code == "report.newer"
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if name not in ("history", "error", "reason")])
+@pytest.mark.parametrize("name", [name for name in GOOD if name not in ("history", "error", "reason", "resume_after")])
 def test_each_part_of_it_that_is_relied_on_is_looked_at(name):
     for changed in ({k: v for k, v in GOOD.items() if k != name}, GOOD | {name: ["odd"]}):
         with pytest.raises(JobError):
@@ -56,6 +56,15 @@ def test_so_is_each_part_of_an_export(name):
     odd = export("2024-01") | {name: 1.5}
     with pytest.raises(JobError):
         record.parse(json.dumps(run_record() | {"exports": [odd]}), "run.json")
+
+
+def test_what_earlier_versions_did_not_know_may_be_missing_but_not_odd():
+    for name in ("reason", "resume_after"):
+        assert record.parse(json.dumps({k: v for k, v in GOOD.items() if k != name}), "run.json")
+        with pytest.raises(JobError):
+            record.parse(json.dumps(GOOD | {name: ["odd"]}), "run.json")
+    with pytest.raises(JobError):
+        record.parse(json.dumps(GOOD | {"resume_after": "tomorrow"}), "run.json")
 
 
 def test_an_unknown_state_and_an_odd_error_are_refused():
