@@ -91,13 +91,11 @@ from orchestrator.engine.step import (
 )
 from orchestrator.engine.stop import Stop
 from orchestrator.engine.trouble import trouble
-from orchestrator.errors import (
-    OrchestratorError,
-    UnreachableError,
-)
+from orchestrator.errors import OrchestratorError, UnreachableError
 
 BATCH = 1000
 """Events journalled in one go while a plan is entered."""
+
 Command = Literal["run", "submit", "collect"]
 """The whole run, or one of its halves."""
 
@@ -186,9 +184,8 @@ class Runner:
         """Executes the plan's `items`, going on from `records`, and gives the run's report (`orchestrator.run/1`).
 
         `park_at` is when the run parks by itself, seconds since the epoch; `post_grace` for how many seconds a parking run
-        waits for the answers of POSTs. `manifest_stale`: the manifest does not tell
-        all of `records`. Raises nothing for what the service, the network or the storage do: the report's
-        `outcome` and `error` tell it, and `bug` has an error of ours that an attempt ran into.
+        waits for the answers of POSTs. `manifest_stale`: the manifest does not tell all of `records`. Raises nothing for what
+        the service, the network or the storage do: the report's `outcome` and `error` tell it, and `bug` has an error of ours.
         """
         started_at = self._started_at = self._clock.now()
         self._park_at = park_at
