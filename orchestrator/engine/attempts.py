@@ -116,7 +116,7 @@ class Attempts:
                 "not sent: the run parks" if self._stop.is_asked else "not sent: the service asked for silence"
             )
         self._goes(now)
-        beside = self._spending.unfinished - 1
+        beside = self._spending.beside
         self._observer.tell(RequestSent(now, "create", record.key))
         self.posts[record.key] = self.posts.get(record.key, 0) + 1
         generation = self.identity.token_generation

@@ -23,11 +23,13 @@ _CLOSE = 0.8
 
 
 class BurstFinder:
-    """`kept` is how many turns may be kept. Times are seconds since the epoch."""
+    """Times are seconds since the epoch."""
 
     def __init__(self, pace: RateFinder) -> None:
         self._pace = pace
-        self.kept = 0
+        self._kept = 0
+        self.alone = True
+        """No requests of other runs come in between, of which it would not hear."""
         self._opening: deque[float] = deque(maxlen=256)
         """When requests went out before the first refusal."""
         self._sent_at = -math.inf
@@ -41,6 +43,11 @@ class BurstFinder:
         self._held_until: float | None = None
         """None until the rate is known."""
 
+    @property
+    def kept(self) -> int:
+        """How many turns may be kept: none beside other runs, for a turn that this one leaves is taken by them."""
+        return self._kept if self.alone else 0
+
     def sent(self, now: float) -> None:
         """A request goes out."""
         if self._pace.opens:
@@ -48,19 +55,19 @@ class BurstFinder:
         passed = (now - self._sent_at) * self._pace.per_second
         ahead = max(0.0, self._ahead - passed)
         self._sent_at, self._ahead = now, ahead + 1
-        if not self._pace.known:
+        if not self._pace.known or not self.alone:
             return
         if self._held_until is None:
-            self.kept = min(MOST, math.floor(self._bucket()))
+            self._kept = min(MOST, math.floor(self._bucket()))
             # None were taken ahead, although it was tried: there is hardly a bucket.
-            self._held_until = now + (LONGEST_HOLD if self._opening and not self.kept else self._hold)
+            self._held_until = now + (LONGEST_HOLD if self._opening and not self._kept else self._hold)
         if passed < _CLOSE:
             row = math.ceil(ahead)
             self._close.append((now, row))
             self._taken[row] += 1
-        proven = not self.kept or self._taken[self.kept] >= PROOF
-        if proven and self.kept < MOST and now >= self._held_until:
-            self.kept += 1
+        proven = not self._kept or self._taken[self._kept] >= PROOF
+        if proven and self._kept < MOST and now >= self._held_until:
+            self._kept += 1
 
     def refused(self, now: float, sent_at: float) -> bool:
         """The request of that time was refused; whether that was because it came close behind another."""
@@ -70,9 +77,9 @@ class BurstFinder:
         proven = self._taken[row] > PROOF
         for longer in [each for each in self._taken if each >= row]:
             del self._taken[longer]
-        if proven or row > self.kept:
+        if proven or row > self._kept:
             return False
-        self.kept = row - 1
+        self._kept = row - 1
         self._held_until = now + self._hold
         self._hold = min(2 * self._hold, LONGEST_HOLD)
         return True

@@ -130,6 +130,17 @@ class RateFinder:
         """Seconds that the answer to a poll takes at the moment."""
         return self._lately
 
+    def learn(self, per_second: float) -> None:
+        """Another run of the account has found this rate; one that has found it itself knows better."""
+        if not self.known:
+            self._now = _Rate(min(self.ceiling, per_second), True)
+
+    def asked_by_others(self, many: int) -> None:
+        """Other runs of the account have sent so many requests."""
+        if (stretch := self._now.stretch) is not None:
+            stretch.admitted += many
+            stretch.paced += many / self.per_second
+
     def asked(self, now: float, late: float, kept: float = 0.0) -> None:
         """A request is decided on, `late` seconds after the rate would have let it go, of which so many are `kept` for others."""
         turn = 1 / self.per_second
@@ -156,7 +167,7 @@ class RateFinder:
         climb = _CLIMB_IN_DOUBT if in_doubt else _CLIMB
         self._now = rate = replace(before, stretch=_Stretch(now), climb=climb)
         last = before.stretch
-        if last is None or last.admitted < _ENOUGH:
+        if last is None or last.admitted < _ENOUGH or now <= last.since:
             doubling = last is None and not before.known
             rate.per_second = max(self._lowest, before.per_second * (_CUT if doubling else _CUT_AGAIN))
             return
@@ -228,6 +239,11 @@ class CapFinder:
         self._accepted: Counter[int] = Counter()
         """How many were accepted beside so many of those, since one was refused beside as many."""
         self._refused_at = -math.inf
+
+    def learn(self, most: int) -> None:
+        """As `RateFinder.learn`."""
+        if not self.known:
+            self._now = _Cap(min(self._ceiling, most), True, most, FIRST_HOLD, -math.inf)
 
     @property
     def most(self) -> int:

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol, TypeVar
 
 from orchestrator.content.digest import Digest
 from orchestrator.engine.events import Told
@@ -359,6 +359,16 @@ class Journal(Protocol):
         """Leaves the journal as one file. No call may follow."""
 
 
+class Found(NamedTuple):
+    """What a run has learned of an account's limits, for the next one. None: nothing yet."""
+
+    per_second: float | None = None
+    unfinished: int | None = None
+
+
+NOTHING_FOUND = Found()
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Times are seconds since the epoch."""
@@ -371,17 +381,39 @@ class Turn:
     """Exports that other runs have unfinished."""
     runs: int = 0
     """Other runs of the account that are at work."""
+    asked: int = 0
+    """Turns that they have taken since this run's one before."""
+    blamed: tuple[Blamed, ...] = ()
+    """What they have made of refusals since then."""
+    found: Found = NOTHING_FOUND
+    """The limits as they have found them."""
+
+
+class Blamed(NamedTuple):
+    """What a run has made of a refusal, for the other runs of its account. Times are seconds since the epoch."""
+
+    limit: Literal["rate", "cap"]
+    how: Literal["surely", "in doubt", "not after all"]
+    """`not after all` takes back what was said of the latest refusal."""
+    sent_at: float
+    """When the request was sent that was refused."""
+    at: float
+    beside: int = 0
+    """Where the cap is blamed: unfinished exports of the account that it was to be created beside."""
 
 
 class Shared(Protocol):
     """What runs of one account on one machine share. Returns at once, and never raises."""
 
-    def take(self, now: float, interval: float, unfinished: int, kept: int = 0) -> Turn:
+    def take(self, now: float, interval: float, unfinished: int, kept: int = 0, found: Found = NOTHING_FOUND) -> Turn:
         """A turn in the row of all requests, after which the next one comes `interval` seconds later.
 
         Of turns that nobody took in time, so many are `kept` and may still be taken. `unfinished` tells the others how many
-        exports this run has under way.
+        exports this run has under way, `found` what it knows of the limits.
         """
+
+    def tell(self, blamed: Blamed) -> None:
+        """For the other runs: what this one has made of a refusal."""
 
     def stay(self, now: float, unfinished: int) -> None:
         """The run takes no turn, but goes on: its exports are still under way."""
@@ -398,14 +430,6 @@ class Lesson(NamedTuple):
     """Seconds since the epoch."""
     low: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a run has learned of an account's limits, for the next one. None: nothing yet."""
-
-    per_second: float | None = None
-    unfinished: int | None = None
 
 
 class Account(Protocol):

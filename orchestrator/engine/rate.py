@@ -63,7 +63,7 @@ class Rate:
         kept = max(LATENESS, self.burst.kept / self._finder.per_second)
         self._finder.asked(now, late, kept)
         begin = max(free, now - kept)
-        self._paced = begin + self._gap(begin)
+        self._paced = begin + self.gap(begin)
 
     def sent(self, now: float) -> None:
         """A reserved request goes out."""
@@ -81,7 +81,7 @@ class Rate:
             self._ramp = min(RAMP, RAMP_SHARE * (until - now))
             self.closed_until = until
 
-    def _gap(self, at: float) -> float:
+    def gap(self, at: float) -> float:
         """Seconds from a request at that time to the next one."""
         turn = 1 / self._finder.per_second
         passed = max(0.0, at - self.closed_until)

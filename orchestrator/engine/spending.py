@@ -18,7 +18,7 @@ from orchestrator.engine.events import OutageBegan, OutageEnded
 from orchestrator.engine.finding import CapFinder, RateFinder
 from orchestrator.engine.health import Health, Streak
 from orchestrator.engine.policy import Policy
-from orchestrator.engine.ports import Found, Observer, Shared
+from orchestrator.engine.ports import Found, Observer, Shared, Turn
 from orchestrator.engine.rate import Rate
 from orchestrator.engine.states import Part, State
 
@@ -70,7 +70,8 @@ class Spending:
         self.places = CapFinder(limits.downloads, limits.downloads_start)
         """For downloads."""
         self.rate = Rate(self.pace)
-        self._blame = Blame(self.pace, self.rate.burst, self.cap)
+        tell = (lambda _blamed: None) if shared is None else shared.tell
+        self._blame = Blame(self.pace, self.rate.burst, self.cap, tell)
         self.asking = 0
         """Requests to the API host under way."""
         self.starting = 0
@@ -119,9 +120,12 @@ class Spending:
         """Whether a request may go now, in the row of all runs of the account; it is to go then."""
         if self._shared is None:
             return True
-        if self._turn is None:
-            turn = self._shared.take(now, 1 / self.pace.per_second, self.unfinished, self.rate.burst.kept)
+        # A turn that has passed while the gate was shut is void, or all runs would go at once when it opens.
+        if self._turn is None or self._turn < self.rate.closed_until:
+            turn = self._shared.take(now, self.rate.gap(now), self.unfinished, self.rate.burst.kept, self.found())
             self._turn, self._others = turn.at, turn.others
+            self.rate.burst.alone = not turn.runs
+            self._learn(turn, now)
             self.sign_at = now + SIGN_EVERY
             self._row = turn.at if turn.runs else 0.0
             self.rate.close(turn.closed_until, now)
@@ -151,6 +155,11 @@ class Spending:
         """Places among the unfinished exports that are taken, by creations that have been decided on as well."""
         return self._unfinished + self.starting + len(self._ghosts)
 
+    @property
+    def beside(self) -> int:
+        """Unfinished exports of the account besides one that this run is about to create."""
+        return self.unfinished - 1 + self._others
+
     def accepted(self, beside: int) -> None:
         """A creation was accepted beside so many unfinished exports."""
         self.cap.accepted(beside)
@@ -167,6 +176,16 @@ class Spending:
     def found(self) -> Found:
         """What this run has learned of the limits."""
         return Found(self.pace.found, self.cap.found)
+
+    def _learn(self, turn: Turn, now: float) -> None:
+        """What other runs have done and found; where this one has found a limit itself, it knows better."""
+        if turn.found.per_second is not None:
+            self.pace.learn(turn.found.per_second)
+        if turn.found.unfinished is not None:
+            self.cap.learn(turn.found.unfinished)
+        self.pace.asked_by_others(turn.asked)
+        for blamed in turn.blamed:
+            self._blame.heard(blamed, now)
 
     def changed(self, before: Part | None, after: Part, now: float) -> None:
         """A part's record changed: count what it holds among the unfinished exports."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import Any, Protocol
 
 from orchestrator.engine.ports import Clock, Found, Lesson
@@ -48,7 +47,7 @@ def is_time(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST
 
 
-_FOUND = {field.name for field in fields(Found)}
+_FOUND = set(Found._fields)
 
 
 def _is_lesson(value: Any) -> bool:
@@ -111,7 +110,7 @@ class JournalAccount:
 
     async def keep(self, found: Found) -> None:
         if found != await self.found():
-            self._keeper.note("found", asdict(found))
+            self._keeper.note("found", found._asdict())
 
     async def _left_by_another(self, name: str) -> float:
         pause = self._keeper.account.get(name)

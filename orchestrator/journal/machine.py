@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import stat
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.engine.ports import Turn
+from orchestrator.engine.ports import NOTHING_FOUND, Blamed, Found, Turn
 
 FORGOTTEN = 120.0
 """Seconds after which a run that nothing was heard of is taken for gone."""
@@ -31,7 +32,10 @@ AHEAD = 10.0
 """Seconds ahead beyond which what another run has noted was noted by another clock; less is the time that lies between two runs'
 looks at the same one.
 """
+KEPT = 8
+"""Refusals of which the others can hear: who has taken no turn for so long has missed as much else."""
 _LARGEST = 64 * 1024
+_SAID = ("next", "closed_until", "closed_at", "runs", "asked", "found", "told", "blamed")
 
 
 def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
@@ -72,10 +76,15 @@ class Machine:
         self._me = secrets.token_hex(8)
         self._fd: int | None = None
         self._seen_at = 0.0
+        self._asked: int | None = None
+        """How many turns were taken in all, as of this run's latest; None before its first."""
+        self._heard = 0
+        """The number of the latest refusal that it has heard of."""
 
-    def take(self, now: float, interval: float, unfinished: int, kept: int = 0) -> Turn:
+    def take(self, now: float, interval: float, unfinished: int, kept: int = 0, found: Found = NOTHING_FOUND) -> Turn:
         with self._held() as known:
             self._seen_at = now
+            asked, blamed = self._news(known, now)
             # A turn that lies far ahead was left by a run with another idea of the time.
             farthest = max(FARTHEST, (len(known.runs) + 1) * interval)
             row = known.next if known.next <= now + farthest else now
@@ -85,7 +94,29 @@ class Machine:
             others = sum(count for name, (count, _) in known.runs.items() if name != self._me)
             # Noted as this clock has it: another clock's pause would else begin anew with each turn.
             known.closed_until, known.closed_at = known.pause(now), min(known.closed_at, now)
-            return Turn(max(row, now), known.closed_until, others, len(known.runs) - 1)
+            runs = len(known.runs) - 1
+            theirs = known.found if runs else NOTHING_FOUND
+            known.found = Found(found.per_second or theirs.per_second, found.unfinished or theirs.unfinished)
+            return Turn(max(row, now), known.closed_until, others, runs, asked, blamed, theirs)
+
+    def _news(self, known: _Known, now: float) -> tuple[int, tuple[Blamed, ...]]:
+        """How many turns the others have taken since this run's latest, which is counted, and what they have made of refusals.
+
+        None before its first: what they had learned by then is in what they have found.
+        """
+        known.asked += 1
+        since, heard = self._asked, self._heard
+        self._asked, self._heard = known.asked, known.told
+        if since is None:
+            return 0, ()
+        # What another clock has noted can't be compared with what this one has.
+        blamed = (each for n, name, each in known.blamed if n > heard and name != self._me)
+        return max(0, known.asked - since - 1), tuple(b for b in blamed if now - FORGOTTEN < b.at < now + AHEAD)
+
+    def tell(self, blamed: Blamed) -> None:
+        with self._held() as known:
+            known.told += 1
+            known.blamed = [*known.blamed[1 - KEPT :], (known.told, self._me, blamed)]
 
     def stay(self, now: float, unfinished: int) -> None:
         with self._held() as known:
@@ -151,6 +182,13 @@ class _Known:
     """When that was said."""
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
     """For each run its unfinished exports, and when it was seen last."""
+    asked: int = 0
+    """Turns taken in all."""
+    found: Found = NOTHING_FOUND
+    """The limits as runs have found them."""
+    told: int = 0
+    blamed: list[tuple[int, str, Blamed]] = field(default_factory=list)
+    """What runs have made of refusals, the latest of so many that were `told`: number, run, what."""
     length: int = _LARGEST
     """Bytes that it said it in, at most."""
 
@@ -161,8 +199,20 @@ class _Known:
             data = os.pread(fd, _LARGEST, 0)
             said = json.loads(data)
             runs = {str(name): (int(count), float(seen)) for name, (count, seen) in said["runs"].items()}
-            closed_until, closed_at = float(said["closed_until"]), float(said.get("closed_at", 0.0))
-            return cls(float(said["next"]), closed_until, closed_at, runs, len(data))
+            return cls(
+                next=float(said["next"]),
+                closed_until=float(said["closed_until"]),
+                closed_at=float(said["closed_at"]),
+                runs=runs,
+                asked=int(said["asked"]),
+                found=_found(*said["found"]),
+                told=int(said["told"]),
+                blamed=[
+                    (int(n), str(name), Blamed(limit, how, float(sent_at), float(at), int(beside)))
+                    for n, name, (limit, how, sent_at, at, beside) in said["blamed"]
+                ],
+                length=len(data),
+            )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return cls()
 
@@ -175,11 +225,18 @@ class _Known:
 
     def write(self, fd: int) -> None:
         # Each request comes by here: `asdict` would copy what is only to be read, and take longer than all else together.
-        said = {"next": self.next, "closed_until": self.closed_until, "closed_at": self.closed_at, "runs": self.runs}
+        said = {name: getattr(self, name) for name in _SAID}
         data = json.dumps(said).encode()
         os.pwrite(fd, data, 0)
         if len(data) < self.length:
             os.ftruncate(fd, len(data))
+
+
+def _found(per_second: float | None, unfinished: int | None) -> Found:
+    """Raises TypeError or ValueError for what can't be limits."""
+    if (per_second is not None and not 0 < per_second < math.inf) or (unfinished is not None and unfinished < 1):
+        raise ValueError("no limits")
+    return Found(per_second and float(per_second), unfinished and int(unfinished))
 
 
 def _open(path: Path) -> int:

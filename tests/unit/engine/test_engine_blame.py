@@ -7,6 +7,7 @@ import pytest
 from orchestrator.engine.blame import Blame
 from orchestrator.engine.burst import BurstFinder
 from orchestrator.engine.finding import CapFinder, RateFinder
+from orchestrator.engine.ports import Blamed
 
 NOW = 1_700_000_000.0
 RATE, CAP = 8.0, 6
@@ -154,7 +155,7 @@ def test_a_request_close_behind_another_speaks_first_of_what_is_taken_together(i
     it.requests(10)
     it.pace._now.known = True
     it.burst.sent(it.now)
-    it.burst.kept = 1
+    it.burst._kept = 1
     it.burst.sent(it.now + 0.01)
     it.now += 0.02
     it.refuse(beside, took=it.now + 1.0 - (it.now - 0.01))
@@ -162,3 +163,49 @@ def test_a_request_close_behind_another_speaks_first_of_what_is_taken_together(i
     assert it.burst.kept == 0
     it.refuse()
     assert it.found == (True, False), "and then of the rate"
+
+
+# ------------------------------------------------------------------------------------------------- runs side by side
+
+
+@pytest.fixture
+def pair():
+    """Two runs of one account, of which the second hears what the first makes of refusals."""
+    one, two = Stage(), Stage()
+    one.blame = Blame(one.pace, one.burst, one.cap, lambda blamed: two.blame.heard(blamed, one.now))
+    return one, two
+
+
+@pytest.mark.parametrize("beside", [None, 0, 5])
+def test_what_one_run_blames_another_blames_as_well(pair, beside):
+    one, two = pair
+    one.refuse(beside)
+    one.refuse(beside)
+    assert (two.pace.per_second, two.cap.most) == (one.pace.per_second, one.cap.most)
+    assert True in one.found
+
+
+def test_what_two_runs_were_refused_together_is_one_lesson_for_both(pair):
+    one, two = pair
+    one.refuse()
+    cut = one.pace.per_second
+    two.blame.refused(one.now + 0.01, one.now - 0.005, None)
+    assert two.pace.per_second == cut
+
+
+def test_a_lesson_of_a_moment_ahead_is_one_of_now(it):
+    it.blame.heard(Blamed("rate", "surely", it.now + 5.0, it.now + 6.0), it.now)
+    once = it.pace.per_second
+    it.requests(10)
+    it.refuse()
+    assert it.pace.per_second < once
+
+
+# ------------------------------------------------------------------------------------------------------------- rules
+
+
+def test_nothing_is_estimated_from_no_time(it):
+    it.refuse()
+    it.pace.asked_by_others(10)
+    it.blame.refused(it.now, it.now + 1e-9, None)
+    assert it.pace.per_second > 0

@@ -51,7 +51,7 @@ def test_no_second_holds_more_than_the_limit(limit, found, kept, story):
     finder = RateFinder(limit, None, found * limit)
     finder._now.held_until = math.inf  # a refusal of late keeps it from growing
     rate = Rate(finder)
-    rate.burst.kept = kept
+    rate.burst._kept = kept
     now, sent, gates, under_way = 1000.0, [], [], []
 
     def send_until(until):
@@ -113,7 +113,7 @@ def go_at_once(rate, now):
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_turns_that_were_kept_may_be_used_at_once_and_then_the_pace_holds(kept):
     rate = Rate(RateFinder(100, 5.0))
-    rate.burst.kept = kept
+    rate.burst._kept = kept
     go_at_once(rate, 1000.0)
     assert go_at_once(rate, 1100.0) == 1 + kept
     assert rate.next_at() == pytest.approx(1100.0 + 0.2, abs=LATENESS)
@@ -122,7 +122,7 @@ def test_turns_that_were_kept_may_be_used_at_once_and_then_the_pace_holds(kept):
 
 def test_no_turn_is_kept_from_before_a_pause():
     rate = Rate(RateFinder(100, 5.0))
-    rate.burst.kept = 2
+    rate.burst._kept = 2
     go_at_once(rate, 1000.0)
     rate.close(1100.0, 1000.0)
     assert go_at_once(rate, 1100.0) == 1

@@ -8,6 +8,7 @@ import pytest
 from fakes import Told, make_policy
 
 from orchestrator.engine.events import OutageBegan, OutageEnded
+from orchestrator.engine.ports import Found
 from orchestrator.engine.spending import Spending
 from orchestrator.engine.states import Cause, Part, Report, State
 from orchestrator.journal.machine import Machine
@@ -172,3 +173,68 @@ def test_runs_that_share_an_account_find_its_rate_as_one_does_alone(runs, tmp_pa
     assert [each.pace.per_second for each in side_by_side] == [100.0] * runs
     assert not any(each.pace.idles for each in side_by_side)
     assert sent > 60 * 80
+
+
+class Bucket:
+    """A service that takes so many requests a second, and `burst` together."""
+
+    def __init__(self, per_second, burst):
+        self._per_second, self._burst, self._left, self._at = per_second, burst, float(burst), NOW
+        self.taken = self.refused = 0
+
+    def takes(self, now):
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        allowed = self._left >= 1
+        self._left -= allowed
+        self.taken += allowed
+        self.refused += not allowed
+        return allowed
+
+
+@pytest.mark.parametrize(("per_second", "burst"), [(5.0, 5), (20.0, 20), (2.0, 5)])
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_runs_that_share_an_account_use_up_what_a_service_allows(runs, per_second, burst, tmp_path):
+    limits = {"requests_per_second": 100.0, "requests_start": 4.0}
+    path = tmp_path / "shared" / "account.json"
+    side_by_side = [Spending(make_policy(**limits), Told(), shared=Machine(path)) for _ in range(runs)]
+    service, now = Bucket(per_second, burst), NOW
+    while now < NOW + 300:
+        gone = [each for each in side_by_side if each.budgets(now).request_at <= now and each.has_turn(now)]
+        for each in gone:
+            each.reserve(now)
+            each.rate.sent(now)
+            if not service.takes(now):
+                each.refused(now, now)
+                each.close("api", now + 1.0, now)
+        if not gone:
+            now = max(now + 1e-3, min(each.budgets(now).request_at for each in side_by_side))
+    assert service.taken > 0.9 * 300 * per_second
+    assert service.refused < 0.02 * service.taken
+
+
+def test_what_stands_beside_a_creation_are_the_exports_of_all_runs(tmp_path):
+    path = tmp_path / "shared" / "account.json"
+    Machine(path).take(NOW, 0.1, 3)
+    made = Spending(make_policy(), Told(), shared=Machine(path))
+    made.has_turn(NOW)
+    made.starting = 2
+    assert made.beside == 4
+
+
+def test_a_turn_that_has_passed_in_a_silence_is_taken_anew(tmp_path):
+    path = tmp_path / "shared" / "account.json"
+    one, two = (Spending(make_policy(requests_per_second=2.0), Told(), shared=Machine(path)) for _ in range(2))
+    assert one.has_turn(NOW)
+    assert not two.has_turn(NOW)
+    one.close("api", NOW + 10, NOW)
+    two.close("api", NOW + 10, NOW)
+    assert [each.has_turn(NOW + 10) for each in (one, two)] == [True, False]
+
+
+def test_a_run_begins_with_what_others_have_found(tmp_path):
+    path = tmp_path / "shared" / "account.json"
+    Machine(path).take(NOW, 0.1, 3, found=Found(4.5, 7))
+    made = Spending(make_policy(requests_per_second=100.0, unfinished=64), Told(), shared=Machine(path))
+    made.has_turn(NOW)
+    assert made.found() == Found(4.5, 7)

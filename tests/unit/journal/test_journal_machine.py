@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from orchestrator.journal.machine import FARTHEST, FORGOTTEN, Machine, look, place
+from orchestrator.engine.ports import Blamed, Found
+from orchestrator.journal.machine import FARTHEST, FORGOTTEN, KEPT, Machine, look, place
 
 NOW = 1_700_000_000.0
 
@@ -84,6 +85,47 @@ def test_each_run_knows_how_many_exports_the_others_have_under_way(path):
     assert third.take(NOW, 0.1, 0).others == 5
     second.close()
     assert third.take(NOW, 0.1, 0).others == 3
+
+
+def test_each_run_knows_how_many_requests_the_others_have_sent(path):
+    first, second, third = Machine(path), Machine(path), Machine(path)
+    first.take(NOW, 0.1, 0)
+    for _ in range(3):
+        second.take(NOW, 0.1, 0)
+    third.take(NOW, 0.1, 0)
+    assert [machine.take(NOW, 0.1, 0).asked for machine in (first, first, second)] == [4, 0, 3]
+
+
+def test_each_run_hears_once_what_the_others_have_made_of_refusals(path):
+    first, second = Machine(path), Machine(path)
+    for machine in (first, second):
+        machine.take(NOW, 0.1, 0)
+    blamed = [Blamed("rate", "surely", NOW + n, NOW + n + 0.5) for n in range(KEPT + 2)]
+    for each in blamed:
+        first.tell(each)
+    assert second.take(NOW + 20, 0.1, 0).blamed == tuple(blamed[-KEPT:])
+    assert second.take(NOW + 20, 0.1, 0).blamed == ()
+    assert first.take(NOW + 20, 0.1, 0).blamed == ()
+    third = Machine(path)
+    assert third.take(NOW + 20, 0.1, 0).blamed == (), "what was learned before it came"
+
+
+@pytest.mark.parametrize("ahead", [-86_400, 86_400])
+def test_what_another_clock_has_noted_of_refusals_is_not_heard(path, ahead):
+    first, second = Machine(path), Machine(path)
+    second.take(NOW, 0.1, 0)
+    first.tell(Blamed("rate", "surely", NOW + ahead, NOW + ahead))
+    assert second.take(NOW, 0.1, 0).blamed == ()
+
+
+def test_limits_that_one_run_has_found_are_known_to_the_others_while_it_runs(path):
+    first, second, third = Machine(path), Machine(path), Machine(path)
+    first.take(NOW, 0.1, 0, found=Found(4.5, None))
+    assert second.take(NOW, 0.1, 0, found=Found(None, 7)).found == Found(4.5, None)
+    assert third.take(NOW, 0.1, 0).found == Found(4.5, 7)
+    for machine in (first, second):
+        machine.close()
+    assert third.take(NOW, 0.1, 0).found == Found()
 
 
 def test_a_run_that_was_killed_is_forgotten(path):
