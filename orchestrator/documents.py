@@ -105,7 +105,7 @@ class RunReport(TypedDict):
     error: Failure | None
     """What ended it early."""
     resume_after: str | None
-    """Where a pause that the service asks for has parked it: before this moment (RFC 3339) the next run would park at once."""
+    """Of a run that was parked: before this moment (RFC 3339) the next one would park at once, for the service wants silence."""
     started_at: str
     finished_at: str
     counts: RunCounts

@@ -108,7 +108,10 @@ def conduct(
             say.report(report)
         elif log_format == "text" and not quiet:
             _tell_ways_on(report, job, ask)
-    finally:  # also where the report can't be written
+    except StorageError as error:  # the report can't be written
+        status = exits.of_error(error)
+        raise
+    finally:
         ending.call(report, status)
     return status
 

@@ -253,24 +253,23 @@ class Attempts:
         self._observer.tell(Paused(now, until, detail))
         await self._account.pause(until)
         if named:
-            self._park_if_long(wait, now, "service")
+            self._park_if_long(wait, until, "service")
 
     async def pause_beside_others(self, until: float) -> None:
         """Another run of the account was asked for silence: it is this run's as well, and the next one's."""
         now = self._clock.now()
         self._observer.tell(Paused(now, until, "the service asked another run of this account for it"))
         await self._account.pause(until)
-        self._park_if_long(until - now, now, "service")
+        self._park_if_long(until - now, until, "service")
 
     async def _pause_files(self, wait: float, now: float) -> None:
         until = self._spending.files_closed_until  # `GatedFiles` has closed the gate already
         self._observer.tell(Paused(now, until, "the file host asks for it"))
         await self._account.pause(until, "files")
-        self._park_if_long(wait, now, "file host")
+        self._park_if_long(wait, until, "file host")
 
-    def _park_if_long(self, wait: float, now: float, who: str) -> None:
+    def _park_if_long(self, wait: float, until: float, who: str) -> None:
         if wait > self._policy.limits.longest_pause:
-            until = now + wait
             self._stop.park(
                 f"the {who} asks for silence until {utc(until)}, longer than limits.longest_pause", until=until
             )

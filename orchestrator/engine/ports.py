@@ -415,8 +415,8 @@ class Shared(Protocol):
     def tell(self, blamed: Blamed) -> None:
         """For the other runs: what this one has made of a refusal."""
 
-    def stay(self, now: float, unfinished: int) -> None:
-        """The run takes no turn, but goes on: its exports are still under way."""
+    def stay(self, now: float, unfinished: int) -> int:
+        """The run takes no turn, but goes on: its exports are still under way. Gives how many other runs have."""
 
     def close_until(self, until: float, now: float) -> None:
         """The service asks for silence."""

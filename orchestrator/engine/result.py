@@ -54,7 +54,7 @@ def build(
     """The report as it is printed by `run --json` and kept with the job. Its `exports` are made as they are read: `records`
     must stay as they are.
 
-    `outcome` judges by the counts; `job` and `run_id` are None for a run that ended before it began; `reason` tells in words why a run parked; `error` is what ended it early.
+    `outcome` judges by the counts; `job` and `run_id` are None for a run that ended before it began; `reason` tells in words why a run parked, `resume_after` before when the next one would park as well; `error` is what ended it early.
     """
     # What the job no longer names is told by the plan; a run speaks of it only if it collected it.
     told = [item for item in items if item.export is not None or _state(item, records, figures) == "stored"]
@@ -70,15 +70,16 @@ def build(
     def export(n: int) -> Mapping[str, Any]:
         return _export(told[n], records.get(told[n].key), states[n], figures)
 
+    how = outcome(counts)
     return {
         "schema": SCHEMA,
         "command": command,
         "job": job,
         "run_id": run_id,
-        "outcome": outcome(counts),
+        "outcome": how,
         "reason": reason,
         "error": error.as_json() if error is not None else None,
-        "resume_after": None if resume_after is None else rfc3339(resume_after),
+        "resume_after": None if resume_after is None or how != "parked" else rfc3339(resume_after),
         "started_at": rfc3339(started_at),
         "finished_at": rfc3339(finished_at),
         "counts": {"planned": len(told), **counts},

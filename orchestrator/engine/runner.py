@@ -359,9 +359,9 @@ class Runner:
             now = self._clock.now()
             if self._gives_up(now):
                 break
-            self._spending.sign(now)
             self._replan(now)
             budgets = self._budgets(now)
+            self._spending.sign(now)
             if self._is_done(budgets):
                 break
             choice = choose(self._wants, budgets, now)

@@ -137,7 +137,7 @@ class Spending:
     def sign(self, now: float) -> None:
         """Lets the other runs of the account know of this one, if it is time for that."""
         if self._shared is not None and self.sign_at <= now:
-            self._shared.stay(now, self.unfinished)
+            self._others = self._shared.stay(now, self.unfinished)
             self.sign_at = now + SIGN_EVERY
 
     def reserve(self, now: float) -> None:

@@ -61,8 +61,11 @@ class Stop:
         return self.reason is not None
 
     def park(self, reason: str, *, until: float | None = None) -> None:
+        """Starts nothing new. `until` is the end of a pause that the next run would park for."""
+        if until is not None:
+            self.until = max(until, self.until or 0.0)
         if self.reason is None:
-            self.reason, self.until = reason, until
+            self.reason = reason
             self._observer.tell(Parking(self._clock.now(), reason))
             self._wake()
 

@@ -83,21 +83,25 @@ class Machine:
 
     def take(self, now: float, interval: float, unfinished: int, kept: int = 0, found: Found = NOTHING_FOUND) -> Turn:
         with self._held() as known:
-            self._seen_at = now
             asked, blamed = self._news(known, now)
             # A turn that lies far ahead was left by a run with another idea of the time.
             farthest = max(FARTHEST, (len(known.runs) + 1) * interval)
             row = known.next if known.next <= now + farthest else now
             known.next = max(row, now - max(LATENESS, kept * interval)) + interval
-            known.runs[self._me] = unfinished, now
-            known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
-            others = sum(count for name, (count, _) in known.runs.items() if name != self._me)
+            others = self._others(known, unfinished, now)
             # Noted as this clock has it: another clock's pause would else begin anew with each turn.
             known.closed_until, known.closed_at = known.pause(now), min(known.closed_at, now)
             runs = len(known.runs) - 1
             theirs = known.found if runs else NOTHING_FOUND
             known.found = Found(found.per_second or theirs.per_second, found.unfinished or theirs.unfinished)
             return Turn(max(row, now), known.closed_until, others, runs, asked, blamed, theirs)
+
+    def _others(self, known: _Known, unfinished: int, now: float) -> int:
+        """Notes this run, and gives how many exports the others have under way; those that were not heard of are forgotten."""
+        self._seen_at = now
+        known.runs[self._me] = unfinished, now
+        known.runs = {name: run for name, run in known.runs.items() if now - FORGOTTEN < run[1] < now + FORGOTTEN}
+        return sum(count for name, (count, _) in known.runs.items() if name != self._me)
 
     def _news(self, known: _Known, now: float) -> tuple[int, tuple[Blamed, ...]]:
         """How many turns the others have taken since this run's latest, which is counted, and what they have made of refusals.
@@ -118,10 +122,9 @@ class Machine:
             known.told += 1
             known.blamed = [*known.blamed[1 - KEPT :], (known.told, self._me, blamed)]
 
-    def stay(self, now: float, unfinished: int) -> None:
+    def stay(self, now: float, unfinished: int) -> int:
         with self._held() as known:
-            self._seen_at = now
-            known.runs[self._me] = unfinished, now
+            return self._others(known, unfinished, now)
 
     def close_until(self, until: float, now: float) -> None:
         with self._held() as known:

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from orchestrator.engine.manifest import utc
 from orchestrator.errors import JobError, Problem
 from orchestrator.progress.ending import limits_found, next_step, verdict, why
 from orchestrator.progress.words import label, printable
@@ -186,7 +187,8 @@ def _check(record: Mapping[str, Any]) -> None:
     seconds_taken(record)
     _check_error(record.get("error"))
     _may_be_text(record, "reason", "resume_after")
-    datetime.fromisoformat(record.get("resume_after") or record["finished_at"])
+    if (after := record.get("resume_after")) is not None:
+        utc(_with_zone(after).timestamp())
     _amounts(value or 0 for value in (record.get("found") or {}).values())
     for bucket in record.get("history") or ():
         _amounts(bucket[name] for name in ("at", "posts", "polls", "throttled", "paused"))
@@ -208,6 +210,13 @@ def _are(value: Mapping[str, Any], kinds: Mapping[str, Any], place: str) -> None
     for name, kind in kinds.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
             raise TypeError(f"`{place}{name}` is not what it should be")
+
+
+def _with_zone(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{printable(text)!r} has no zone")
+    return moment
 
 
 def _may_be_text(value: Mapping[str, Any], *names: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import fields
+from datetime import datetime
 
 import pytest
 from fakes import World, make_export, make_exports
@@ -25,6 +26,7 @@ from orchestrator.engine.ports import Broken, Denied, FileBroken, Invalid, Statu
 from orchestrator.engine.states import State
 from orchestrator.errors import StorageError
 from orchestrator.job.expand import Export
+from orchestrator.journal.account import JournalAccount
 from orchestrator.journal.machine import Machine
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.records import record_from_text
@@ -166,6 +168,51 @@ async def test_a_long_pause_parks_the_run_and_the_next_one_while_it_lasts():
     assert len(world.service.requests) == sent
     await asyncio.sleep(650)
     assert (await world.run())["outcome"] == "succeeded"
+
+
+def until(world, report):
+    """Seconds from now to what the report says of when to run again."""
+    return datetime.fromisoformat(report["resume_after"]).timestamp() - world.clock.now()
+
+
+@pytest.mark.parametrize("stopped_first", [False, True])
+async def test_a_report_says_before_when_the_next_run_would_park_as_well(stopped_first):
+    world = World(make_exports(2), longest_pause=60)
+    world.service.before_post = lambda request, n: Throttled(600 if request == first(world.exports) else 9000, "slow")
+    world.service.latency = 1.0
+    if stopped_first:
+        asyncio.get_running_loop().call_later(0.9, lambda: world.runner.park("SIGTERM came"))
+    report = await world.run()
+    assert report["outcome"] == "parked"
+    assert len(world.service.posts) == 2
+    assert until(world, report) == pytest.approx(9000, abs=10)
+    await asyncio.sleep(until(world, report) - 100)
+    again = await world.run()
+    assert (again["outcome"], until(world, again)) == ("parked", pytest.approx(100, abs=1))
+    await asyncio.sleep(101)
+    world.service.before_post = lambda request, n: None
+    report = await world.run()
+    assert (report["outcome"], report["resume_after"]) == ("succeeded", None)
+
+
+async def test_of_the_pauses_of_two_hosts_the_longer_one_counts():
+    world = World(make_exports(2), longest_pause=60)
+    account = JournalAccount(world.journal, world.clock)
+    await world.journal.open()
+    await account.pause(world.clock.now() + 1000)
+    await account.pause(world.clock.now() + 9000, "files")
+    report = await world.run()
+    assert (report["outcome"], until(world, report)) == ("parked", pytest.approx(9000, abs=1))
+
+
+async def test_a_run_that_ends_otherwise_says_nothing_of_a_pause():
+    world = World(make_exports(2), longest_pause=60)
+    world.service.latency = 1.0
+    world.service.before_post = lambda request, n: (
+        Throttled(600, "slow") if request == first(world.exports) else Denied(451, "unverified")
+    )
+    report = await world.run()
+    assert (report["outcome"], report["resume_after"]) == ("refused", None)
 
 
 @pytest.mark.parametrize("wait", [None, 0])

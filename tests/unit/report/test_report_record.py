@@ -63,8 +63,9 @@ def test_what_earlier_versions_did_not_know_may_be_missing_but_not_odd():
         assert record.parse(json.dumps({k: v for k, v in GOOD.items() if k != name}), "run.json")
         with pytest.raises(JobError):
             record.parse(json.dumps(GOOD | {name: ["odd"]}), "run.json")
-    with pytest.raises(JobError):
-        record.parse(json.dumps(GOOD | {"resume_after": "tomorrow"}), "run.json")
+    for odd in ("tomorrow", "2026-11-23", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"):
+        with pytest.raises(JobError):
+            record.parse(json.dumps(GOOD | {"outcome": "parked", "resume_after": odd}), "run.json")
 
 
 def test_an_unknown_state_and_an_odd_error_are_refused():
