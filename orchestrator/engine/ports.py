@@ -387,6 +387,8 @@ class Turn:
     """What they have made of refusals since then."""
     found: Found = NOTHING_FOUND
     """The limits as they have found them."""
+    free_at: float = 0.0
+    """Since when nobody else was to go before, if any are at work: it may be long past."""
 
 
 class Blamed(NamedTuple):

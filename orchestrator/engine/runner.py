@@ -366,7 +366,7 @@ class Runner:
                 break
             choice = choose(self._wants, budgets, now)
             if isinstance(choice, Go):
-                if isinstance(choice.want, (Create, Poll)) and not await self._has_turn(now):
+                if isinstance(choice.want, (Create, Poll)) and not await self._has_turn(choice.want, now):
                     continue
                 if self._is_probe(choice.want) and self._attempts.known is not None:
                     self._start_probe(tasks, *self._attempts.known, now)
@@ -377,10 +377,10 @@ class Runner:
                 sign_at = self._spending.sign_at
                 await self._sleep(min(choice.until, self._park_at, *ends, self._too_late_at(now), sign_at) - now)
 
-    async def _has_turn(self, now: float) -> bool:
+    async def _has_turn(self, want: Create | Poll, now: float) -> bool:
         """Whether the row of all runs of the account lets a request go now; what it says of a pause is this run's as well."""
         closed_until = self._spending.rate.closed_until
-        has_turn = self._spending.has_turn(now)
+        has_turn = self._spending.has_turn(now, creates=isinstance(want, Create))
         if (until := self._spending.rate.closed_until) > max(now, closed_until):
             await self._attempts.pause_beside_others(until)
         return has_turn

@@ -48,7 +48,7 @@ class Spending:
         self._shared = shared
         self._turn: float | None = None
         self._row = 0.0
-        """When the row of all runs has let the latest request go, if others are at work."""
+        """When the row of all runs would have let the latest request go, if others are at work."""
         self._others = 0
         self.sign_at = math.inf
         """When the other runs of the account are to hear of this one again."""
@@ -116,18 +116,20 @@ class Spending:
             return math.inf
         return max(self.files_closed_until, self._host_at("files", self.downloading))
 
-    def has_turn(self, now: float) -> bool:
-        """Whether a request may go now, in the row of all runs of the account; it is to go then."""
+    def has_turn(self, now: float, *, creates: bool = False) -> bool:
+        """Whether a request may go now, in the row of all runs of the account; it is to go then. `creates`: it is a creation."""
         if self._shared is None:
             return True
         # A turn that has passed while the gate was shut is void, or all runs would go at once when it opens.
         if self._turn is None or self._turn < self.rate.closed_until:
-            turn = self._shared.take(now, self.rate.gap(now), self.unfinished, self.rate.burst.kept, self.found())
+            turn = self._shared.take(
+                now, self.rate.gap(now), self.unfinished + creates, self.rate.burst.kept, self.found()
+            )
             self._turn, self._others = turn.at, turn.others
             self.rate.burst.alone = not turn.runs
             self._learn(turn, now)
             self.sign_at = now + SIGN_EVERY
-            self._row = turn.at if turn.runs else 0.0
+            self._row = turn.free_at
             self.rate.close(turn.closed_until, now)
         if max(self._turn, self.rate.closed_until) > now:
             return False

@@ -94,7 +94,7 @@ class Machine:
             runs = len(known.runs) - 1
             theirs = known.found if runs else NOTHING_FOUND
             known.found = Found(found.per_second or theirs.per_second, found.unfinished or theirs.unfinished)
-            return Turn(max(row, now), known.closed_until, others, runs, asked, blamed, theirs)
+            return Turn(max(row, now), known.closed_until, others, runs, asked, blamed, theirs, row if runs else 0.0)
 
     def _others(self, known: _Known, unfinished: int, now: float) -> int:
         """Notes this run, and gives how many exports the others have under way; those that were not heard of are forgotten."""

@@ -622,6 +622,29 @@ async def test_a_pause_of_another_run_that_is_too_long_parks_this_one_and_the_ne
         assert "silence until" in report["reason"]
 
 
+async def side_by_side(runs, path, **limits):
+    """Runs of 24 exports each of one account, at one time. Gives the service, what was refused, and the seconds it took."""
+    worlds = [World(make_exports(24, team=f"team-{n}"), **limits) for n in range(runs)]
+    service = worlds[0].service
+    service.takes = lambda request: 6.0
+    service.before_post = lambda request, n: Throttled(1.0, "too many") if service.unfinished() >= 8 else None
+    for world in worlds:
+        world.service, world.files, world.shared = service, worlds[0].files, Machine(path / "shared" / "a")
+    began = worlds[0].clock.now()
+    reports = await asyncio.gather(*(world.run() for world in worlds))
+    assert {report["outcome"] for report in reports} == {"succeeded"}
+    return service, sum(report["api"]["throttled"] for report in reports), worlds[0].clock.now() - began
+
+
+async def test_runs_side_by_side_find_the_cap_of_their_account_and_share_it(tmp_path):
+    limits = {"unfinished": 64, "unfinished_start": 4, "requests_per_second": 50.0, "requests_start": 4.0}
+    _, refused_alone, alone = await side_by_side(1, tmp_path, **limits)
+    service, refused, together = await side_by_side(2, tmp_path, **limits)
+    assert service.most_unfinished == 8
+    assert refused <= 2 * refused_alone
+    assert together < 2.2 * alone
+
+
 async def test_others_know_of_a_run_that_asks_for_nothing_for_long(tmp_path):
     world = World(make_exports(3), policy="steady", first=1800.0)
     world.service.takes = lambda request: 1500.0
