@@ -35,8 +35,21 @@ CONTEXT = {
 }
 
 
+def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001  click's way
+    if asked and not context.resilient_parsing:
+        say.result(f"orchestrator, version {__version__}")
+        context.exit()
+
+
 @click.group(context_settings=CONTEXT)
-@click.version_option(__version__, prog_name="orchestrator")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Bulk exports from Loop: one YAML job file in, verified files and a manifest out.
 
@@ -70,7 +83,8 @@ def run_program(arguments: list[str]) -> int:
     streams.open_missing(as_json=as_json)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a label may hold letters that the terminal's encoding lacks
-            stream.reconfigure(errors="backslashreplace")
+            # Results are flushed where they end, and an error is heard there; PYTHONUNBUFFERED would have it come anywhere.
+            stream.reconfigure(errors="backslashreplace", write_through=False)
     try:
         status = _run(arguments, as_json=as_json)
         with say.writing_results():

@@ -23,8 +23,12 @@ class Stdout:
 
     def print(self, lines: Sequence[Text]) -> None:
         """Each line as it is; the terminal alone may wrap it."""
-        with self._console.capture() as captured:
+        if not lines:
+            return
+        with (
+            say.writing_results(),
+            self._console.capture() as captured,
+        ):  # rich writes nothing, but to the stream itself
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
-        if lines:
-            say.result(captured.get().removesuffix("\n"))
+        say.result(captured.get().removesuffix("\n"))

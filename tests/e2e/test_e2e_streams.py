@@ -59,10 +59,24 @@ async def test_nor_do_they_change_how_a_failure_ends(stage, full, arguments, sta
         assert (ended.status, ended.out) == (status, "")
 
 
-@pytest.mark.parametrize("arguments", [("schema",), ("--help",), ("status", "nope.yaml", "--json")])
-async def test_results_that_a_full_disk_refuses_are_an_error(stage, full, arguments):
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("schema",),
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("status", "nope.yaml", "--json"),
+        ("status", "job.yaml"),
+        ("plan", "job.yaml"),
+        ("explain", "bug"),
+    ],
+)
+async def test_results_that_a_full_disk_refuses_are_an_error(stage, full, arguments, env):
     async with stage() as it:
-        ended = await it.run(*arguments, stdout=full)
+        it.job(months=30)
+        ended = await it.run(*arguments, stdout=full, env=env)
         assert ended.status == 6, str(ended)
         assert "the standard output can't be written" in ended.people
         assert "Traceback" not in ended.err
