@@ -76,7 +76,8 @@ def of_record(record: Mapping[str, Any], file: str | None) -> list[Annotation]:
         found.append(Annotation("warning", "possible duplicates", told, file))
     if outcome == "parked":
         pending = record["counts"]["pending"]
-        told = f"{record['reason'] or 'stopped before the end'}. Pending: {pending:,}. Nothing is lost: run again to go on."
+        after = f" after {record['resume_after']}" if record.get("resume_after") else ""
+        told = f"{record['reason'] or 'stopped before the end'}. Pending: {pending:,}. Nothing is lost: run again{after} to go on."
         found.append(Annotation("notice", "parked", told, file))
     return found
 

@@ -35,7 +35,7 @@ CONTEXT = {
 }
 
 
-def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001  click's way
+def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
         say.result(f"orchestrator, version {__version__}")
         context.exit()

@@ -14,6 +14,7 @@ import rich_click as click
 
 from orchestrator.cli import exits, options, output_file, pipeline, say
 from orchestrator.errors import JobError, Problem, said_by_system
+from orchestrator.progress.words import clock_in_zone
 
 if TYPE_CHECKING:
     from orchestrator.cli.survey import Survey
@@ -73,7 +74,8 @@ def plan(
         if out is not None:
             say.people(f"Frozen into {out}.")
         if (command := _next(job, ask, found, out)) is not None:
-            say.people(f"Next: {command}")
+            parks = found.parks_until(task.limits.longest_pause)
+            say.people(f"Next{'' if parks is None else f', after {clock_in_zone(parks, found.at)}'}: {command}")
     return exits.CHANGES if detailed_exitcode and found.has_work else exits.OK
 
 

@@ -144,7 +144,7 @@ def _forecast(task: Task, found: Survey) -> list[str]:
     ]
     lines.append(_grounds(task, told))
     if found.paused_until:
-        parks = found.paused_until - found.at > task.limits.longest_pause
+        parks = found.parks_until(task.limits.longest_pause)
         meanwhile = "a run would park at once (exit 3): run it after that" if parks else "a run waits for that first"
         until = clock_in_zone(found.paused_until, found.at)
         lines.append(f"The service has asked for silence until {until}; {meanwhile}.")

@@ -88,6 +88,8 @@ def conduct(
         from orchestrator.cli.ending import Ending
         from orchestrator.engine.clock import SystemClock
 
+        if log_format == "json":
+            SIGNALS.last_words = b""
         clock = SystemClock()
         task, token = _prepared(job, ask, clock)
         until = None if deadline is None else STARTED + deadline

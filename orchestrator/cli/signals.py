@@ -22,6 +22,12 @@ SHOW_CURSOR = b"\x1b[?25h\n"
 """The live view hides the cursor, and has no chance to give it back when the process ends at once."""
 
 
+LAST_WORDS = b"""ended at once. Nothing that is stored is lost; creations that had no answer yet may
+exist twice on the service later, which is counted. Next: run the same command again.
+"""
+"""Of a process that a second signal ends, for people."""
+
+
 class Stops(Protocol):
     """What may park a run from outside."""
 
@@ -40,6 +46,7 @@ class Signals:
         self.first: signal.Signals | None = None
         self.before_the_end: Callable[[], None] | None = None
         """What is done, in an instant, before a second signal ends the process."""
+        self.last_words = LAST_WORDS
         self._listener: Callable[[str], None] | None = None
 
     def install(self) -> None:
@@ -78,8 +85,7 @@ class Signals:
             if self.before_the_end is not None:
                 self.before_the_end()
             with suppress(OSError):
-                if os.isatty(2):
-                    os.write(2, SHOW_CURSOR)
+                os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + self.last_words)
             os._exit(self.status)
         self.first = signal.Signals(number)
         if self._listener is not None:

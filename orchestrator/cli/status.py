@@ -94,7 +94,8 @@ def _document(
         "last_run": None
         if last_run is None
         else {
-            name: last_run.get(name) for name in ("run_id", "outcome", "reason", "started_at", "finished_at", "counts")
+            name: last_run.get(name)
+            for name in ("run_id", "outcome", "reason", "resume_after", "started_at", "finished_at", "counts")
         },
         "cut_off_at": None if active or cut_off_at is None else rfc3339(cut_off_at),
         "only_in_manifest": 0 if active or records else _in_manifest(task, tell),

@@ -67,7 +67,7 @@ def show(document: Mapping[str, Any], command: str, *, now: float, unsettled: Co
     if replaced:
         steps = Counter(_STEPS[export["step"]][1] for export in replaced)
         say.result(f"Stored, and being replaced: {', '.join(f'{n:,} {step}' for step, n in steps.items())}.")
-    _about(document, command, replaces=bool(replaced))
+    _about(document, command, replaces=bool(replaced), now=now)
 
 
 def _is_replaced(export: Mapping[str, Any]) -> bool:
@@ -114,7 +114,7 @@ def _counts(document: Mapping[str, Any]) -> str:
     return f"{document['job']}: {', '.join(words)}."
 
 
-def _about(document: Mapping[str, Any], command: str, *, replaces: bool) -> None:
+def _about(document: Mapping[str, Any], command: str, *, replaces: bool, now: float) -> None:
     counts, last = document["counts"], document["last_run"]
     if document["active_run"]:
         say.people(f"A run is active: {document['active_run']}.\nWatch it: orchestrator status {command} --watch")
@@ -142,4 +142,10 @@ def _about(document: Mapping[str, Any], command: str, *, replaces: bool) -> None
         # What is half made needs no plan: a run goes on with it. What turned the last run away may still be there.
         turned_away = last and last["outcome"] in ("refused", "unreachable")
         step = "doctor" if turned_away else "run" if counts["pending"] or replaces else "plan"
-        say.people(f"Next: orchestrator {step} {command}")
+        say.people(f"Next{_not_before(last, now)}: orchestrator {step} {command}")
+
+
+def _not_before(last: Mapping[str, Any] | None, now: float) -> str:
+    """While the pause lasts that the last run has parked for, the next one would park as well."""
+    after = last and last["resume_after"]
+    return f", after {moment_of(after)}" if after and datetime.fromisoformat(after).timestamp() > now else ""

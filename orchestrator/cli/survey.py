@@ -39,6 +39,10 @@ class Survey:
     paused_until: float
     """Until when the service has asked for silence, in seconds since the epoch; 0 if it has not."""
 
+    def parks_until(self, longest_pause: float) -> float | None:
+        """Until when a run would park at once, as it would not wait for so long; None if it would not park."""
+        return self.paused_until if self.paused_until - self.at > longest_pause else None
+
     @property
     def has_work(self) -> bool:
         """A run has something to do."""

@@ -391,12 +391,15 @@ class Turn:
     """Since when nobody else was to go before, if any are at work: it may be long past."""
 
 
+How = Literal["surely", "in doubt", "not after all"]
+"""How sure a run is of whom it blames; `not after all` takes back what was said of the latest refusal."""
+
+
 class Blamed(NamedTuple):
     """What a run has made of a refusal, for the other runs of its account. Times are seconds since the epoch."""
 
     limit: Literal["rate", "cap"]
-    how: Literal["surely", "in doubt", "not after all"]
-    """`not after all` takes back what was said of the latest refusal."""
+    how: How
     sent_at: float
     """When the request was sent that was refused."""
     at: float

@@ -20,7 +20,7 @@ from orchestrator.errors import JobError, Problem, said_by_system
 from orchestrator.job import scalars, yaml_nodes
 from orchestrator.job.axes import AXES, open_relative
 from orchestrator.job.misfit import Misfit, did_you_mean, nearest
-from orchestrator.job.model import JobFile
+from orchestrator.job.model import AUTOMATIC, JobFile
 from orchestrator.job.paths import Template
 from orchestrator.job.references import interpolate
 from orchestrator.job.yaml_nodes import BadYaml, Node, Place, Scalar
@@ -206,6 +206,15 @@ def _decode(data: bytes, file: str) -> str:
         raise JobError(problem) from None
 
 
+def _spelled_out(root: Node | None, steps: Sequence[str]) -> Node | None:
+    """The tree, with `limits: auto` as the keys that it stands for if `steps` lead to one of them."""
+    limits = None if root is None else yaml_nodes.at(root, ("limits",))
+    if steps[0] != "limits" or len(steps) == 1 or not isinstance(limits, Scalar) or limits.text != "auto":
+        return root
+    keys: dict[str, tuple[Place, Node]] = dict.fromkeys(AUTOMATIC, (limits.place, limits))
+    return yaml_nodes.replaced(root, ["limits"], yaml_nodes.Mapping(limits.place, keys))
+
+
 def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: list[Problem]) -> Node:
     """The file's tree with the overrides in it. Faults that leave it readable are added to `problems`."""
     try:
@@ -221,7 +230,8 @@ def _tree(text: str, file: str, overrides: Iterable[tuple[str, str]], problems: 
             steps = key.split(".")
             if not all(steps):
                 raise Misfit("a path of keys is due here", hint="write --set limits.unfinished=8")
-            root = yaml_nodes.replaced(root, steps, _elsewhere(node or Scalar(place, "", plain=True), place))
+            put = _elsewhere(node or Scalar(place, "", plain=True), place)
+            root = yaml_nodes.replaced(_spelled_out(root, steps), steps, put)
         except BadYaml as error:
             faults = [(at, Misfit(misfit.message, hint=misfit.hint or _SET_QUOTES)) for at, misfit in error.faults]
         except UnicodeEncodeError:

@@ -394,8 +394,12 @@ class Metrics(Section):
     )
 
 
+AUTOMATIC = ("unfinished", "requests_per_second", "downloads")
+"""The keys that `limits: auto` stands for."""
+
+
 def _limits(value: object) -> object:
-    return dict.fromkeys(("unfinished", "requests_per_second", "downloads"), "auto") if value == "auto" else value
+    return dict.fromkeys(AUTOMATIC, "auto") if value == "auto" else value
 
 
 class JobFile(Section):

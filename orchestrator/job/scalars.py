@@ -136,6 +136,7 @@ def or_auto(read: Callable[[object], float]) -> Callable[[object], float | str]:
     return checked
 
 
+_WRITE = "write 10s, 0.3s, 5m, 1h30m or a number of seconds"
 LONGEST = 300 * 366 * 86_400.0
 """Seconds of a duration, at most: added to a time of today, much more would leave no seconds in it."""
 
@@ -146,13 +147,13 @@ def duration(value: object) -> float:
     seconds = _figure(value, found)
     if seconds is None:
         parts = _DURATION.fullmatch(found)
-        seconds = (
-            sum(float(part or 0) * unit for part, unit in zip(parts.groups(), _SECONDS, strict=True)) if parts else 0
-        )
+        if parts is None:
+            raise Misfit("this is not a duration", hint=f"{_WRITE}; without blanks, days or exponents (48h for 2 days)")
+        seconds = sum(float(part or 0) * unit for part, unit in zip(parts.groups(), _SECONDS, strict=True))
     if seconds <= 0:
-        raise Misfit("a duration of more than 0 is due here", hint="write 10s, 0.3s, 5m, 1h30m or a number of seconds")
+        raise Misfit("a duration of more than 0 is due here", hint=_WRITE)
     if seconds > LONGEST:
-        raise Misfit("a duration of at most 300 years is due here", hint="write 10s, 5m, 1h30m or a number of seconds")
+        raise Misfit("a duration of at most 300 years is due here", hint=_WRITE)
     return seconds
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import math
 import os
 import secrets
@@ -19,8 +18,11 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
-from orchestrator.engine.ports import NOTHING_FOUND, Blamed, Found, Turn
+import orjson
+
+from orchestrator.engine.ports import NOTHING_FOUND, Blamed, Found, How, Turn
 
 FORGOTTEN = 120.0
 """Seconds after which a run that nothing was heard of is taken for gone."""
@@ -35,7 +37,6 @@ looks at the same one.
 KEPT = 8
 """Refusals of which the others can hear: who has taken no turn for so long has missed as much else."""
 _LARGEST = 64 * 1024
-_SAID = ("next", "closed_until", "closed_at", "runs", "asked", "found", "told", "blamed")
 
 
 def place(host: str, token: str, environ: Mapping[str, str]) -> Path:
@@ -113,8 +114,8 @@ class Machine:
         self._asked, self._heard = known.asked, known.told
         if since is None:
             return 0, ()
-        # What another clock has noted can't be compared with what this one has.
         blamed = (each for n, name, each in known.blamed if n > heard and name != self._me)
+        # What another clock has noted can't be compared with what this one has.
         return max(0, known.asked - since - 1), tuple(b for b in blamed if now - FORGOTTEN < b.at < now + AHEAD)
 
     def tell(self, blamed: Blamed) -> None:
@@ -200,7 +201,7 @@ class _Known:
         """Nothing if the file says what no run has written."""
         try:
             data = os.pread(fd, _LARGEST, 0)
-            said = json.loads(data)
+            said = orjson.loads(data)
             runs = {str(name): (int(count), float(seen)) for name, (count, seen) in said["runs"].items()}
             return cls(
                 next=float(said["next"]),
@@ -210,10 +211,7 @@ class _Known:
                 asked=int(said["asked"]),
                 found=_found(*said["found"]),
                 told=int(said["told"]),
-                blamed=[
-                    (int(n), str(name), Blamed(limit, how, float(sent_at), float(at), int(beside)))
-                    for n, name, (limit, how, sent_at, at, beside) in said["blamed"]
-                ],
+                blamed=[(int(n), str(name), _blamed(*what)) for n, name, what in said["blamed"]],
                 length=len(data),
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
@@ -228,8 +226,18 @@ class _Known:
 
     def write(self, fd: int) -> None:
         # Each request comes by here: `asdict` would copy what is only to be read, and take longer than all else together.
-        said = {name: getattr(self, name) for name in _SAID}
-        data = json.dumps(said).encode()
+        data = orjson.dumps(
+            {
+                "next": self.next,
+                "closed_until": self.closed_until,
+                "closed_at": self.closed_at,
+                "runs": self.runs,
+                "asked": self.asked,
+                "found": [*self.found],
+                "told": self.told,
+                "blamed": [(n, name, [*each]) for n, name, each in self.blamed],
+            }
+        )
         os.pwrite(fd, data, 0)
         if len(data) < self.length:
             os.ftruncate(fd, len(data))
@@ -240,6 +248,13 @@ def _found(per_second: float | None, unfinished: int | None) -> Found:
     if (per_second is not None and not 0 < per_second < math.inf) or (unfinished is not None and unfinished < 1):
         raise ValueError("no limits")
     return Found(per_second and float(per_second), unfinished and int(unfinished))
+
+
+def _blamed(limit: Literal["rate", "cap"], how: How, sent_at: float, at: float, beside: int) -> Blamed:
+    """Raises TypeError or ValueError for what no run has written."""
+    if limit not in ("rate", "cap") or how not in get_args(How):
+        raise ValueError("no blame")
+    return Blamed(limit, how, float(sent_at), float(at), int(beside))
 
 
 def _open(path: Path) -> int:

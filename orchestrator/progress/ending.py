@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ _WHY = {
     "storage": "the place for the files refused",
     "bug": "a bug of ours",
 }
+INVALID = "request.invalid"
 _AGAIN = "run the same command again to go on; what is stored is not asked for anew."
 _NEXT = {
     "failed": "see to what the hints say, then run the same command again: it tries the failed ones afresh.",
@@ -25,6 +26,10 @@ _NEXT = {
     "storage": f"make room or grant the permission, then {_AGAIN}",
     "bug": f"please report it; {_AGAIN}",
 }
+_SOME_REFUSED = (
+    "see to what the hints say, and change what the job asks for where the service refused it; then run the same command again: "
+    "it tries the others afresh."
+)
 _REFUSED = "change what the job asks for, then run the same command again."
 
 
@@ -60,10 +65,8 @@ def why(report: Mapping[str, Any]) -> str | None:
     return f"{error['message']}{cause} [{error['code']}]"
 
 
-def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
-    """What a person does next; None after a run that has done everything. `all_invalid`: whatever failed, the service
-    had refused the request itself.
-    """
+def next_step(report: Mapping[str, Any], failures: Collection[str]) -> str | None:
+    """What a person does next; None after a run that has done everything. `failures` are the codes of what failed."""
     error, outcome = report.get("error"), report["outcome"]
     if error and error["hint"]:
         return str(error["hint"])
@@ -76,7 +79,9 @@ def next_step(report: Mapping[str, Any], *, all_invalid: bool) -> str | None:
         return "`submit` creates it, or a whole `run` does all; what is stored is not asked for anew."
     if outcome == "parked" and (after := report.get("resume_after")):
         return f"after {utc(datetime.fromisoformat(after).timestamp())}, {_AGAIN}"  # any earlier it would park again
-    return _REFUSED if outcome == "failed" and all_invalid else _NEXT.get(outcome)
+    if outcome == "failed" and INVALID in failures:  # such a request is not sent again as it is
+        return _REFUSED if set(failures) == {INVALID} else _SOME_REFUSED
+    return _NEXT.get(outcome)
 
 
 def other_half(report: Mapping[str, Any]) -> str | None:

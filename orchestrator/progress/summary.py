@@ -48,7 +48,7 @@ def print_summary(report: Mapping[str, Any], console: Console, *, manifest: str 
         # Only the terminal may wrap this line: it is there to be copied.
         console.print(Text(f"  Every file, with its sha256: {printable(manifest)}"), soft_wrap=True)
     failed = [export["error"] for export in exports if export["state"] == "failed"]
-    step = next_step(report, all_invalid=all(error and error["code"] == "request.invalid" for error in failed))
+    step = next_step(report, {error["code"] for error in failed if error})
     if step:
         console.print()
         _say(console, f"Next: {printable(step)}", style="bold")

@@ -129,11 +129,10 @@ class Story:
 def story(record: Mapping[str, Any]) -> Story:
     exports = record["exports"]
     counts = Counter(standing(export).name for export in exports)
-    invalid = all(group.code == "request.invalid" for group in failures(exports))
     return Story(
         f"{record['job'] or 'run'}: {verdict(record['outcome'], counts)}",
         why(record),
-        next_step(record, all_invalid=invalid),
+        next_step(record, {group.code for group in failures(exports)}),
         limits_found(record),
         {name: counts[name] for name in STANDINGS if counts[name]},
     )

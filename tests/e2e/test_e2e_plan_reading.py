@@ -144,6 +144,10 @@ async def test_a_pause_that_the_service_has_asked_for_is_told(stage):
         assert "a run waits for that first" in waits
         parks = (await read(it)).people
         assert "a run would park at once (exit 3): run it after that" in parks
+        assert "\nNext, after " in parks
+        status = await it.run("status", "job.yaml")
+        assert "\nNext, after " in status.people
+        assert (await it.run("status", "job.yaml", "--json")).json["last_run"]["resume_after"] > "2020"
 
 
 async def test_what_parked_for_a_long_pause_says_after_when_it_is_run_again(stage):

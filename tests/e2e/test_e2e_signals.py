@@ -84,11 +84,24 @@ async def test_a_second_signal_ends_it_at_once(stage, first, second, status):
         await running.says("parking")
         running.send(second)
         async with asyncio.timeout(2):
-            assert (await running.ended()).status == status
+            ended = await running.ended()
+        assert ended.status == status
+        assert "ended at once. Nothing that is stored is lost" in ended.people
         it.change(faults=[])
         report = await it.report()
         assert report["api"]["possible_duplicates"] == 1
         it.check_stored(1)
+
+
+async def test_words_for_people_are_none_of_a_machines_lines(stage):
+    async with stage(faults=[{"on": "create", "do": "hang", "created": True}]) as it:
+        it.job(months=1)
+        running = await it.start("run", "job.yaml", "--log-format", "json")
+        await it.until(lambda: it.sim.stats.posts)
+        running.send(signal.SIGTERM)
+        await running.says("parking")
+        running.send(signal.SIGTERM)
+        assert all(json.loads(line) for line in (await running.ended()).err.splitlines())
 
 
 async def test_a_signal_in_the_first_moment_costs_nothing(stage):

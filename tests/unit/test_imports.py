@@ -38,7 +38,7 @@ FOREIGN = {
     "click": {"cli"},
     "rich_click": {"cli"},
     "yaml": {"job", "simulator"},
-    "orjson": {"content", "api", "storage"},
+    "orjson": {"content", "api", "journal", "storage"},
     "msgspec": {"content"},
     "opentelemetry": {"telemetry"},
 }

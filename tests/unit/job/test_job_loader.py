@@ -366,6 +366,14 @@ def test_overrides(job):
     assert model.matrix.order == ("window", "team", "tag", "customer")
 
 
+def test_one_limit_may_be_set_where_all_are_automatic(job):
+    text = WINDOW + "limits: auto\n"
+    limits = job(text, overrides=[("limits.unfinished", "3"), ("limits.longest_pause", "2h")]).model.limits
+    assert (limits.unfinished, limits.requests_per_second, limits.downloads) == (3, "auto", "auto")
+    assert limits.longest_pause == 7200
+    assert job(text, overrides=[("limits", "{unfinished: 3}")]).model.limits.requests_per_second == 5.0
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -56,6 +56,13 @@ def test_what_is_no_duration(text):
         scalars.duration(text)
 
 
+@pytest.mark.parametrize("text", ["2d", "1h 30m", "1e22", "1 h"])
+def test_what_is_written_in_another_way_is_told_how(text):
+    with pytest.raises(Misfit, match="not a duration") as caught:
+        scalars.duration(text)
+    assert "48h for 2 days" in caught.value.hint
+
+
 def test_no_duration_is_so_long_that_a_time_would_lose_its_seconds():
     with pytest.raises(Misfit, match="at most 300 years"):
         scalars.duration(1e22)

@@ -255,3 +255,10 @@ def test_what_the_service_refused_names_the_option_that_asks_again_once():
     text = told(report("failed", [export("support", "2024-01", "failed", error=error)]))
     assert text.count("--only failed") == 1
     assert "Next: change what the job asks for" in text
+
+
+def test_what_was_refused_and_what_failed_otherwise_need_different_things():
+    errors = [{"code": code, "message": code, "hint": None} for code in ("request.invalid", "export.failed")]
+    text = told(report("failed", [export(f"team-{n}", "2024-01", "failed", error=e) for n, e in enumerate(errors)]))
+    assert "change what the job asks for where the service refused it" in " ".join(text.split())
+    assert "it tries the others afresh" in " ".join(text.split())
