@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from orchestrator.engine.events import NOT_CREATED
-from orchestrator.engine.manifest import utc
-from orchestrator.progress.words import count
+from orchestrator.progress.words import count, utc_of
 
 _WHY = {
     "refused": "the service refused the account",
@@ -78,7 +76,7 @@ def next_step(report: Mapping[str, Any], failures: Collection[str]) -> str | Non
     if other == "submit":
         return "`submit` creates it, or a whole `run` does all; what is stored is not asked for anew."
     if outcome == "parked" and (after := report.get("resume_after")):
-        return f"after {utc(datetime.fromisoformat(after).timestamp())}, {_AGAIN}"  # any earlier it would park again
+        return f"after {utc_of(after)}, {_AGAIN}"  # any earlier it would park again
     if outcome == "failed" and INVALID in failures:  # such a request is not sent again as it is
         return _REFUSED if set(failures) == {INVALID} else _SOME_REFUSED
     return _NEXT.get(outcome)

@@ -9,7 +9,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 # Terminal sequences as ECMA-48 writes them. A string (OSC, DCS, PM, APC) that is never ended is taken to the end of its line.
@@ -146,6 +146,14 @@ def clock_in_zone(at: float, now: float) -> str:
 def moment(at: float) -> str:
     """A moment that may be long ago, in local time with date and zone: `2026-11-26 14:03:20 CET`."""
     return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(at))
+
+
+def utc_of(text: str) -> str:
+    """A moment in RFC 3339 as reasons name moments: `2026-11-26 13:03:20 UTC`. Raises ValueError or OverflowError for what is none."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("no zone")
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def moment_of(text: Any) -> str:

@@ -10,10 +10,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from orchestrator.engine.manifest import utc
 from orchestrator.errors import JobError, Problem
 from orchestrator.progress.ending import limits_found, next_step, verdict, why
-from orchestrator.progress.words import label, printable
+from orchestrator.progress.words import label, printable, utc_of
 
 FORMAT = "orchestrator.run/"
 VERSION = 1
@@ -164,7 +163,7 @@ def parse(data: bytes | str, name: str) -> dict[str, Any]:
                 )
             )
         _check(record)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise JobError(
             Problem(
@@ -187,7 +186,7 @@ def _check(record: Mapping[str, Any]) -> None:
     _check_error(record.get("error"))
     _may_be_text(record, "reason", "resume_after")
     if (after := record.get("resume_after")) is not None:
-        utc(_with_zone(after).timestamp())
+        utc_of(after)
     _amounts(value or 0 for value in (record.get("found") or {}).values())
     for bucket in record.get("history") or ():
         _amounts(bucket[name] for name in ("at", "posts", "polls", "throttled", "paused"))
@@ -209,13 +208,6 @@ def _are(value: Mapping[str, Any], kinds: Mapping[str, Any], place: str) -> None
     for name, kind in kinds.items():
         if not isinstance(value[name], kind) or isinstance(value[name], bool):
             raise TypeError(f"`{place}{name}` is not what it should be")
-
-
-def _with_zone(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{printable(text)!r} has no zone")
-    return moment
 
 
 def _may_be_text(value: Mapping[str, Any], *names: str) -> None:

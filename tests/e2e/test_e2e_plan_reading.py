@@ -144,9 +144,9 @@ async def test_a_pause_that_the_service_has_asked_for_is_told(stage):
         assert "a run waits for that first" in waits
         parks = (await read(it)).people
         assert "a run would park at once (exit 3): run it after that" in parks
-        assert "\nNext, after " in parks
+        assert " Next, after " in parks
         status = await it.run("status", "job.yaml")
-        assert "\nNext, after " in status.people
+        assert " Next, after " in status.people
         assert (await it.run("status", "job.yaml", "--json")).json["last_run"]["resume_after"] > "2020"
 
 
