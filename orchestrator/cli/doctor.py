@@ -65,6 +65,7 @@ async def _examine(job: str, ask: options.Ask, offline: bool) -> tuple[str | Non
     if token is not None:
         say.never([token])
     findings += [
+        *here.commands(task, os.environ),
         *here.windows(task, now),
         *here.disk(task, needed),
         *here.state(task, clock),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from orchestrator.cli.signals import SIGNALS
 from orchestrator.errors import JobError, Problem
 from orchestrator.job import commands
 from orchestrator.job.misfit import Misfit
+from orchestrator.progress.words import printable
 
 if TYPE_CHECKING:
     from orchestrator.cli.task import Task
@@ -63,6 +65,11 @@ def resolved(task: Task, environ: Mapping[str, str]) -> dict[Name, list[str]]:
     return found
 
 
+def is_there(program: str, folder: Path) -> bool:
+    """Whether a hook's first word names a program that may be started, as seen from `folder`."""
+    return os.access(folder / program, os.X_OK) if "/" in program else shutil.which(program) is not None
+
+
 def environment(task: Task, environ: Mapping[str, str], report: Mapping[str, Any], status: int) -> dict[str, str]:
     """What a hook may know: the run's own environment without the token, and how the run has ended."""
     return {name: value for name, value in environ.items() if name != task.api.token.variable} | {
@@ -88,7 +95,8 @@ def call(
             process_group=0,
         )
     except OSError as error:
-        say.people(f"warning: hooks.{name} can't be started: {error.strerror}")
+        why = f"{printable(words[0])}: {error.strerror} (from {say.shown(folder)})"
+        say.people(f"warning: hooks.{name} can't be started: {why}")
         return
     except ValueError:
         why = "one of its words holds a NUL, or a letter that this environment's encoding lacks"

@@ -64,6 +64,18 @@ async def answering(status, *headers, body=b'{"message": "no such report"}', tls
         yield f"{'https' if tls else 'http'}://127.0.0.1:{port}", heard
 
 
+async def test_hooks_are_looked_at_before_a_run_needs_them(stage):
+    async with stage() as it:
+        it.job(hooks={"on_success": ["true"]})
+        assert (await examined(it))["hooks"]["verdict"] == "ok"
+        it.job(hooks={"on_success": ["true"], "on_failure": ["./not-there"], "on_parked": ["no-such-program"]})
+        found = (await examined(it))["hooks"]
+        assert found["verdict"] == "warning"
+        assert "hooks.on_failure (./not-there), hooks.on_parked (no-such-program)" in found["found"]
+        it.job(hooks={"on_success": ["true", "${NOT_SET}"]})
+        await wrong(it, "hooks", "job.invalid")
+
+
 async def test_all_is_well_and_nothing_is_left_behind(stage):
     async with stage() as it:
         it.job()

@@ -83,7 +83,7 @@ async def test_of_the_two_halves_the_second_tells_of_success(stage):
     ("hook", "says"),
     [
         (python("import sys; print('so much'); sys.exit(3)"), "hooks.on_success ended with status 3"),
-        (["./not-there"], "hooks.on_success can't be started"),
+        (["./not-there"], "hooks.on_success can't be started: ./not-there: No such file"),
         (python("import os; os.kill(os.getpid(), 9)"), "hooks.on_success ended by signal 9"),
     ],
 )

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.api.probe import NOBODYS
-from orchestrator.cli import wiring
+from orchestrator.cli import hooks, wiring
 from orchestrator.cli.checkup.finding import Finding, ok, warning, wrong
 from orchestrator.cli.task import Task
 from orchestrator.engine.clock import SystemClock
 from orchestrator.engine.forecast import forecast
 from orchestrator.engine.policy import AUTO
 from orchestrator.engine.ports import Found, Lesson
-from orchestrator.errors import JournalError, LockedError, OrchestratorError
+from orchestrator.errors import JobError, JournalError, LockedError, OrchestratorError
 from orchestrator.journal.account import left_of
 from orchestrator.journal.filesystem import NETWORK, filesystem_type
 from orchestrator.journal.lock import JobLock, holder
 from orchestrator.journal.reader import NAME, read_account, read_snapshot
 from orchestrator.journal.state_dir import prepare_state
-from orchestrator.progress.words import count, moment, size, spelled
+from orchestrator.progress.words import count, moment, printable, size, spelled
 from orchestrator.storage.trial import trial
 
 FLEETING = frozenset({"tmpfs", "ramfs"})
@@ -38,6 +38,28 @@ def job_file(task: Task, shown: str) -> Finding:
         found = f"{shown} is valid, but the inbox's id is still the one that `init` wrote"
         return warning("job file", found, "put a shared inbox's id on the line that says EDIT")
     return ok("job file", f"{shown} is valid; it expands to {len(task.exports):,} exports")
+
+
+def commands(task: Task, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """The job's hooks: what can't be resolved ends a run before it begins, what can't be started is missed when it has ended."""
+    try:
+        found = hooks.resolved(task, environ)
+    except JobError as error:
+        yield from wrong("hooks", error)
+        return
+    missing = [
+        f"hooks.{name} ({printable(words[0])})"
+        for name, words in found.items()
+        if not hooks.is_there(words[0], task.folder)
+    ]
+    if missing:
+        yield warning(
+            "hooks",
+            f"no such program, or not executable: {', '.join(missing)}",
+            "paths count from the job file's folder",
+        )
+    elif found:
+        yield ok("hooks", f"{count(len(found), 'command')} for when a run has ended")
 
 
 def windows(task: Task, now: float) -> Iterator[Finding]:
