@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -73,10 +74,15 @@ def writing_results(again: str = "and ask again: to look changes nothing.") -> I
         _send_nowhere(sys.stdout)
     except OSError as error:
         _send_nowhere(sys.stdout)
+        mend = (
+            "Give the command a standard output"
+            if error.errno == errno.EBADF
+            else "Make room where the output is sent to"
+        )
         raise StorageError(
             "the standard output can't be written",
             code="storage.output",
-            hint=f"Make room where the output is sent to, {again}",
+            hint=f"{mend}, {again}",
             cause=said_by_system(error),
         ) from None
 

@@ -82,6 +82,7 @@ class Session:
                         memory = await self._recall(journal, snapshot, storage, adopt=adopt)
                         self._warn(await wiring.nothing_is_left(task, memory, storage))
                         items = await wiring.make_plan(task, memory, storage, self._clock.now())
+                        self._warn(await wiring.strangers(memory, items, storage))
                     if stopped.cancelled_caught:
                         return await self._not_begun(snapshot, storage)
                     records, stale = memory.records, memory.manifest_is_stale(task.name)

@@ -112,6 +112,19 @@ async def nothing_is_left(task: Task, memory: Memory, storage: Storage) -> str |
     )
 
 
+async def strangers(memory: Memory, items: Sequence[plan.Item], storage: Storage) -> str | None:
+    """What to tell people when files that nobody knows lie where exports are to be stored for the first time."""
+    new = [item.export.path for item in items if item.export and item.has_work and item.key not in memory.records]
+    found = [path for path, size in zip(new, await storage.sizes(new), strict=True) if size is not None]
+    if not found:
+        return None
+    return (
+        f"{words.count(len(found), 'file')} at places of new exports, known to neither journal nor manifest.json, will be replaced: "
+        f"{words.printable(found[0])}{' and others' if len(found) > 1 else ''}. Move away what is to be kept (a run that has begun "
+        "can be stopped with Ctrl-C)"
+    )
+
+
 async def make_plan(task: Task, memory: Memory, storage: Storage, now: float) -> list[plan.Item]:
     """The plan of a task. Raises JobError if nothing is selected."""
     records = memory.records
@@ -142,7 +155,10 @@ async def look(
         if told := await nothing_is_left(task, memory, storage):
             tell(say.hanging(f"warning: {told}", indent=0, hang=2))
         memory = replace(memory, sizes=await _sizes(storage, plan.paths_to_look_at(memory.records), memory))
-        return memory, await make_plan(task, memory, storage, now)
+        items = await make_plan(task, memory, storage, now)
+        if told := await strangers(memory, items, storage):
+            tell(say.hanging(f"warning: {told}", indent=0, hang=2))
+        return memory, items
 
 
 async def _sizes(storage: Storage, paths: Sequence[str], memory: Memory) -> Mapping[str, int | None]:

@@ -133,6 +133,20 @@ async def test_where_all_is_done_but_what_was_refused_both_ways_on_are_named(sta
         assert "or with --only failed." in (await read(it)).people
 
 
+async def test_files_that_nobody_knows_are_told_before_they_are_replaced(stage):
+    async with stage() as it:
+        it.job(months=2)
+        out = it.folder / "exports"
+        out.mkdir()
+        for name in ("2020-01.json", "2020-02.json"):
+            (out / name).write_text("precious")
+        told = "2 files at places of new exports, known to neither journal nor manifest.json, will be replaced: 2020-01.json"
+        assert told in (await read(it)).people
+        assert told in (await it.run("run", "job.yaml")).people
+        assert "will be replaced" not in (await read(it)).people
+        it.check_stored(2)
+
+
 async def test_a_pause_that_the_service_has_asked_for_is_told(stage):
     faults = [{"on": "create", "do": "status", "code": 429, "retry_after": 3600, "times": 1}]
     async with stage(faults=faults) as it:

@@ -110,6 +110,7 @@ async def test_a_document_that_has_no_stdout_is_an_error_once_the_run_is_done(st
         ended = await without(it, (1,), "run", "job.yaml", option, env=env)
         assert ended.status == 6, str(ended)
         assert "the standard output can't be written" in ended.people
+        assert "Give the command a standard output, then" in ended.people
         assert "Traceback" not in ended.err
         check_all_was_done(it)
         assert await last_outcome(it) == "succeeded"
