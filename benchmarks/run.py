@@ -78,6 +78,14 @@ SECTIONS = (
         (("timeline-strict-100.svg", "100 exports from a strict service whose limits nobody told"),),
     ),
     Section(
+        "together",
+        "together",
+        "Two runs of one account",
+        "The same exports in two runs at one time, on one machine, against one run that does all of them. Limits are not told "
+        "(`limits: auto`); the runs tell each other what they find.",
+        lambda _, rounds: ["--rounds", str(rounds)],
+    ),
+    Section(
         "polling",
         "polling",
         "Polls against delay",
