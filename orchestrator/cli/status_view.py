@@ -147,5 +147,7 @@ def _about(document: Mapping[str, Any], command: str, *, replaces: bool, now: fl
 
 def _not_before(last: Mapping[str, Any] | None, now: float) -> str:
     """While the pause lasts that the last run has parked for, the next one would park as well."""
+    from orchestrator.engine.manifest import rfc3339
+
     after = last and last["resume_after"]
-    return f", after {moment_of(after)}" if after and datetime.fromisoformat(after).timestamp() > now else ""
+    return f", after {moment_of(after)}" if after and str(after) > rfc3339(now) else ""

@@ -25,10 +25,8 @@ class Stdout:
         """Each line as it is; the terminal alone may wrap it."""
         if not lines:
             return
-        with (
-            say.writing_results(),
-            self._console.capture() as captured,
-        ):  # rich writes nothing, but to the stream itself
+        # Even what is captured ends with a write to the stream, of nothing.
+        with say.writing_results(), self._console.capture() as captured:
             for line in lines:
                 self._console.print(line, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
         say.result(captured.get().removesuffix("\n"))

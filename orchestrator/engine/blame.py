@@ -31,30 +31,35 @@ class Blame:
         pace: RateFinder,
         burst: BurstFinder,
         cap: CapFinder,
-        tell: Callable[[Blamed], None] = lambda _blamed: None,
+        tell: Callable[[Blamed], None] | None = None,
     ) -> None:
-        """`tell` has other runs of the account hear of it."""
+        """`tell` has other runs of the account hear of it, if there may be some."""
         self._pace = pace
         self._burst = burst
         self._cap = cap
         self._suspect: RateFinder | CapFinder | None = None
         """Was blamed for what may have been the other's."""
-        self._tell = tell
+        self._tell = tell or (lambda _blamed: None)
         self._refused_at = -math.inf
+        self._heard: set[str] = set()
+        """Limits whose latest refusal is one that another run had, and told of."""
 
     def heard(self, blamed: Blamed, now: float) -> None:
         """Another run has had a refusal, or takes back what it has said of one."""
         limit, how, sent_at, at, beside = blamed
         at = min(at, now)  # the looks at the clock of two runs are a moment apart
         if how == "not after all":
-            (self._pace if limit == "rate" else self._cap).pardon()
-        elif limit == "cap":
-            self._cap.refused(at, sent_at, beside, in_doubt=how == "in doubt")
+            if limit in self._heard:  # else this run has had a refusal of its own since, which is not taken back
+                (self._pace if limit == "rate" else self._cap).pardon()
         elif sent_at <= self._refused_at:
             self._pace.unasked()  # as below
         else:
             self._refused_at, self._suspect = at, None
-            self._pace.refused(at, in_doubt=how == "in doubt")
+            self._heard.add(limit)
+            if limit == "cap":
+                self._cap.refused(at, sent_at, beside, in_doubt=how == "in doubt")
+            else:
+                self._pace.refused(at, in_doubt=how == "in doubt")
 
     def refused(self, now: float, sent_at: float, beside: int | None) -> None:
         """429 to a request of that time: a poll, or a creation beside so many unfinished exports."""
@@ -73,22 +78,26 @@ class Blame:
                 pace.unasked()
             else:
                 pace.refused(now)
-                self._tell(Blamed("rate", "surely", sent_at, now))
+                self._blames(Blamed("rate", "surely", sent_at, now))
             if suspect is cap:
                 cap.pardon()
-                self._tell(Blamed("cap", "not after all", sent_at, now))
+                self._blames(Blamed("cap", "not after all", sent_at, now))
         elif cap.was_exceeded(beside) or pace.idles:
             cap.refused(now, sent_at, beside)
-            self._tell(Blamed("cap", "surely", sent_at, now, beside))
+            self._blames(Blamed("cap", "surely", sent_at, now, beside))
         elif suspect is pace and accepted < DOUBT:
             cap.refused(now, sent_at, beside, in_doubt=True)
             pace.pardon()
-            self._tell(Blamed("rate", "not after all", sent_at, now))
-            self._tell(Blamed("cap", "in doubt", sent_at, now, beside))
+            self._blames(Blamed("rate", "not after all", sent_at, now))
+            self._blames(Blamed("cap", "in doubt", sent_at, now, beside))
             self._suspect = cap
         elif self._burst.refused(now, sent_at):
             pace.unasked()
         else:
             pace.refused(now, in_doubt=True)
-            self._tell(Blamed("rate", "in doubt", sent_at, now))
+            self._blames(Blamed("rate", "in doubt", sent_at, now))
             self._suspect = pace
+
+    def _blames(self, blamed: Blamed) -> None:
+        self._heard.discard(blamed.limit)
+        self._tell(blamed)

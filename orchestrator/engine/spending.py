@@ -70,8 +70,7 @@ class Spending:
         self.places = CapFinder(limits.downloads, limits.downloads_start)
         """For downloads."""
         self.rate = Rate(self.pace)
-        tell = (lambda _blamed: None) if shared is None else shared.tell
-        self._blame = Blame(self.pace, self.rate.burst, self.cap, tell)
+        self._blame = Blame(self.pace, self.rate.burst, self.cap, None if shared is None else shared.tell)
         self.asking = 0
         """Requests to the API host under way."""
         self.starting = 0

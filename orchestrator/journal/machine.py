@@ -1,4 +1,5 @@
-"""What all runs of one account on this machine share: one row of requests, one gate, one cap on unfinished exports.
+"""What all runs of one account on this machine share: one row of requests, one gate, one cap on unfinished exports, and what each
+has learned of the account's limits.
 
 The service counts by account, not by process: two jobs that run at one time with the same token would together ask twice as
 fast as either believes. So each run takes its requests' turns from a small file that all of them lock for an instant. It

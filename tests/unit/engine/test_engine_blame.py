@@ -185,6 +185,18 @@ def test_what_one_run_blames_another_blames_as_well(pair, beside):
     assert True in one.found
 
 
+def test_what_one_run_takes_back_is_not_what_another_was_refused_itself(pair):
+    one, two = pair
+    one.refuse(4)
+    two.now = one.now + 1
+    two.refuse()
+    own = two.pace.per_second
+    one.now = two.now
+    one.refuse(4)
+    assert one.found == CAP_ALONE
+    assert two.pace.per_second == own
+
+
 def test_what_two_runs_were_refused_together_is_one_lesson_for_both(pair):
     one, two = pair
     one.refuse()
